@@ -1,0 +1,3 @@
+"""clustersim: a laboratory for cluster scheduling."""
+
+__version__ = "0.1.0"
