@@ -1,0 +1,68 @@
+"""The comparison of policies on the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.measure import Measurement
+from rich.table import Table
+from rich.text import Text
+
+from clustersim.bench.comparison import Column, comparison, main_metrics, short_names
+from clustersim.bench.metrics import MetricInfo
+
+PIPED_WIDTH = 100
+
+
+def print_table(summary: dict[str, Any], metrics: Sequence[MetricInfo], console: Console) -> None:
+    """Print policies, best first; columns that do not fit the width continue in a further table, never cut."""
+    width = console.width if console.is_terminal else PIPED_WIDTH
+    first, *rest = comparison(summary, metrics)
+    block = [first]
+    for column in rest:
+        if len(block) > 1 and _width(_table([*block, column]), console) > width:
+            _print(_table(block), console)
+            block = [first]
+        block.append(column)
+    _print(_table(block), console)
+    _print(Text(_caption(summary, metrics)), console)
+
+
+def _caption(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> str:
+    seeds = len(summary["seeds"])
+    ranking = main_metrics(metrics)[0]
+    lines = [f"{summary['scenario']} on {summary['trace']}, {seeds} seed{'s' if seeds > 1 else ''}."]
+    lines.append(f"Best first by {ranking.label} ({ranking.better} is better).")
+    if seeds == 1:
+        lines.append("One seed gives no confidence intervals.")
+    else:
+        lines.append("± and [low, high] are 95 % confidence intervals (Student t).")
+    if seeds > 1 and len(summary["policies"]) > 1:
+        reference = short_names(list(summary["policies"]))[summary["reference"]]
+        lines.append(f"* differs from {reference}: the interval of the paired difference excludes zero.")
+    return "\n".join(lines)
+
+
+def _table(columns: Sequence[Column]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="bold")
+    for index, column in enumerate(columns):
+        header = Text("\n".join(column.header))
+        table.add_column(header, justify="left" if index == 0 else "right", no_wrap=True)
+    for cells in zip(*(column.cells for column in columns), strict=True):
+        table.add_row(*(Text(cell.text + (" *" if cell.verdict else "")) for cell in cells))
+    return table
+
+
+def _width(table: Table, console: Console) -> int:
+    unlimited = console.options.update(max_width=10_000)
+    return Measurement.get(console, unlimited, table).maximum
+
+
+def _print(content: Table | Text, console: Console) -> None:
+    # A pipe counts as 80 columns wide; the natural width keeps rich from cutting numbers there.
+    if isinstance(content, Table):
+        content.width = _width(content, console)
+    console.print(content, crop=False, no_wrap=True, overflow="ignore")

@@ -1,0 +1,149 @@
+"""A Gymnasium environment over any scenario: the learner plays one role, policies play the others."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping
+from typing import Any, ClassVar, Protocol
+
+import gymnasium
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.control import Decision
+from clustersim.policy import Policy, Simulation
+
+
+class CostedSimulation(Simulation, Protocol):
+    """A simulation that declares costs, raw quantities and metrics."""
+
+    def cost(self, name: str) -> float: ...
+    def raw(self) -> dict[str, Any]: ...
+    def metrics(self) -> dict[str, float]: ...
+
+
+class DecisionEnv(gymnasium.Env[Any, np.int64]):
+    """One step is one decision of the learner's role.
+
+    The reward is the decrease of the declared cost since the decision before, however much time has passed.
+    `reset(seed=s)` plays the episode that a benchmark plays with seed s; later resets draw their seeds from it.
+    An illegal action never raises: it is answered with the role's wait candidate when that is legal, else with the
+    first legal candidate, flagged in `info["illegal_action"]` and counted in `info["illegal_actions"]`.
+
+    `info` holds the mask (`action_mask`), the seconds since the decision before (`elapsed_s`), the scenario's raw
+    quantities (so that another reward can be computed), and at the end of an episode its `metrics`.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+
+    def __init__(
+        self, role: str, reward: str, others: Mapping[str, Policy] | None = None, render_mode: str | None = None
+    ) -> None:
+        if render_mode is not None and render_mode not in self.metadata["render_modes"]:
+            raise ValueError(f"render_mode is {render_mode!r}; choose one of {self.metadata['render_modes']} or None")
+        self.render_mode = render_mode
+        self.role = role
+        self.reward = reward
+        self._others = dict(others or {})
+        self._simulation: CostedSimulation | None = None
+        self._decision: Decision | None = None
+        self._mask: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
+        self._actions = 0
+        self._illegal_actions = 0
+
+    # --- what a scenario's environment provides
+
+    @abstractmethod
+    def build(self, seed: int) -> CostedSimulation:
+        """A fresh simulation of the scenario."""
+
+    @abstractmethod
+    def encode(self, decision: Decision | None) -> Any:
+        """The observation; for None (the episode is over) all zeros."""
+
+    @abstractmethod
+    def wait_candidate(self) -> int | None:
+        """The candidate that means waiting, if the role has one."""
+
+    def to_action(self, mask: NDArray[np.bool_], out: NDArray[np.bool_]) -> None:
+        """Write the mask over candidates into the mask over actions."""
+        out[: len(mask)] = mask
+
+    def to_candidate(self, action: int) -> int:
+        """The candidate that an action means."""
+        return action
+
+    # --- Gymnasium
+
+    @property
+    def simulation(self) -> CostedSimulation:
+        """The running simulation."""
+        if self._simulation is None:
+            raise gymnasium.error.ResetNeeded("there is no episode yet; call reset() first")
+        return self._simulation
+
+    @property
+    def decision(self) -> Decision | None:
+        """The question that waits for an action; None when the episode is over."""
+        return self._decision
+
+    def action_masks(self) -> NDArray[np.bool_]:
+        """The legal actions, shape (actions,): the convention of sb3-contrib."""
+        return self._mask
+
+    def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
+        super().reset(seed=seed)
+        episode_seed = seed if seed is not None else int(self.np_random.integers(2**31))
+        self._simulation = simulation = self.build(episode_seed)
+        for role, policy in self._others.items():
+            policy.reset(simulation.streams[f"policy/{role}"])
+        self._actions = int(self.action_space.n)  # type: ignore[attr-defined]
+        self._illegal_actions = 0
+        self._time_s = 0.0
+        self._cost = simulation.cost(self.reward)
+        self._decision = self._advance()
+        self._cost = simulation.cost(self.reward)
+        return self.encode(self._decision), self._info(False)
+
+    def step(self, action: np.int64 | int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
+        decision, simulation = self._decision, self.simulation
+        if decision is None:
+            raise gymnasium.error.ResetNeeded("the episode is over; call reset() first")
+        k = self.to_candidate(int(action))
+        illegal = not (0 <= k < len(decision.mask) and decision.mask[k])
+        if illegal:
+            self._illegal_actions += 1
+            k = self._fallback(decision)
+        simulation.control.answer(decision, k)
+        self._decision = self._advance()
+        cost = simulation.cost(self.reward)
+        reward = self._cost - cost
+        self._cost = cost
+        observation = self.encode(self._decision)
+        return observation, reward, self._decision is None, False, self._info(illegal)
+
+    def _advance(self) -> Decision | None:
+        control = self.simulation.control
+        while (decision := control.advance()) is not None and decision.role != self.role:
+            control.answer(decision, self._others[decision.role].act(decision))
+        # A new array, because callers keep masks (rollout buffers, info dictionaries) past the next step.
+        self._mask = np.zeros(self._actions, dtype=np.bool_)
+        if decision is not None:
+            self.to_action(decision.mask, self._mask)
+        return decision
+
+    def _fallback(self, decision: Decision) -> int:
+        wait = self.wait_candidate()
+        return wait if wait is not None and decision.mask[wait] else int(decision.mask.argmax())
+
+    def _info(self, illegal: bool) -> dict[str, Any]:
+        now_s = float(self.simulation.control.env.now)
+        info: dict[str, Any] = self.simulation.raw()
+        info["action_mask"] = self._mask
+        info["elapsed_s"] = now_s - self._time_s
+        info["illegal_action"] = illegal
+        info["illegal_actions"] = self._illegal_actions
+        self._time_s = now_s
+        if self._decision is None:
+            info["metrics"] = self.simulation.metrics()
+        return info

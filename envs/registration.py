@@ -1,0 +1,17 @@
+"""The Gymnasium ids, registered by string: nothing heavy is imported until an environment is made."""
+
+from __future__ import annotations
+
+import gymnasium
+
+ENVIRONMENTS: dict[str, str] = {
+    "clustersim/PodPlacement-v0": "clustersim.envs.pod_placement:PodPlacementEnv",
+}
+"""Gymnasium id -> entry point. The version goes up when rewards, observations or dynamics change."""
+
+
+def register_all() -> None:
+    """Register every environment that is not registered yet."""
+    for name, entry_point in ENVIRONMENTS.items():
+        if name not in gymnasium.registry:
+            gymnasium.register(id=name, entry_point=entry_point)

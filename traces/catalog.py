@@ -1,0 +1,102 @@
+"""The catalogue: which traces there are, where each comes from, under which licence, and what is wrong with it."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+
+from clustersim.errors import TraceError
+
+
+@dataclass(frozen=True, slots=True)
+class TraceFile:
+    """One upstream file: its name below the base URL and the sha256 of its uncompressed bytes."""
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class Trace:
+    """What there is to know about a trace. A generated one has no files and no upstream."""
+
+    name: str
+    title: str
+    licence: str
+    redistribution: str
+    schema: tuple[str, ...]
+    defects: tuple[str, ...]
+    upstream: str = ""  # repository and commit
+    base_url: str = ""  # each file is at base_url + its name
+    folder: str = ""  # below CLUSTERSIM_TRACES and below the download cache
+    files: tuple[TraceFile, ...] = ()
+
+    def url(self, file: TraceFile) -> str:
+        return self.base_url + file.name
+
+
+_OPENB_COMMIT = "8f3d6417353c5083c6d56617f255fadd8dc306bc"
+
+OPENB = Trace(
+    name="openb",
+    title="Alibaba cluster-trace-gpu-v2023 (FGD, ATC'23): 1,523 nodes, 6,212 GPUs, 8,152 pods with shared and whole GPUs",
+    licence="Apache-2.0",
+    redistribution="allowed by the licence of the upstream repository; clustersim ships no copy",
+    schema=(
+        "openb_node_list_{gpu,all}_node.csv: sn, cpu_milli, memory_mib, gpu (devices), model",
+        "openb_pod_list_WORKLOAD.csv: name, cpu_milli, memory_mib, num_gpu, gpu_milli (per device), "
+        "gpu_spec (accepted models, 'A|B'), qos, pod_phase, creation_time, deletion_time, scheduled_time (seconds)",
+        "openb_pod_list_multigpu*.csv: name, cpu_milli, memory_mib, num_gpu, gpu_milli only",
+    ),
+    defects=(
+        "897 of 8,152 pods (default) were never scheduled: they have no scheduled_time",
+        "the multigpu lists have neither times nor qos",
+        "some gpu_spec values name a model twice",
+        "one pod asks for 0 MiB of memory",
+        "the derived lists (cpu*, gpushare*, ...) are not sorted by creation_time",
+        "99 % of the pods arrive in the last 34 of 149 days, and even then they keep only about 36 GPUs busy: "
+        "replayed at its own pace the cluster is nearly empty",
+    ),
+    upstream=f"https://github.com/hkust-adsl/kubernetes-scheduler-simulator at commit {_OPENB_COMMIT}",
+    base_url=f"https://raw.githubusercontent.com/hkust-adsl/kubernetes-scheduler-simulator/{_OPENB_COMMIT}/data/csv/",
+    folder="gpu_openb_v2023",
+    files=(
+        TraceFile("openb_node_list_all_node.csv", "5a85c2af79c66a1efff8bbcbda430400aae56d8431370d738480967e1a9c6b15"),
+        TraceFile("openb_node_list_gpu_node.csv", "2beca64b4d3dfa342036a34b56a495c6cef9225db836c81f541282cb1df320b5"),
+        TraceFile("openb_pod_list_cpu250.csv", "134c21ff96d57533df8a37b67632972884fec9396e77cd0898ddc370cc8e607d"),
+        TraceFile("openb_pod_list_default.csv", "1ee7ed79c27a3b0861cda8ddba86a004c6aba904caafa329a76ae93ca63834a8"),
+        TraceFile("openb_pod_list_gpushare100.csv", "12dbc07d6a49bf8641e2275a2ff5bf7be74b5df7d148d531e135b140b95f9a3d"),
+        TraceFile("openb_pod_list_gpuspec33.csv", "eca4f746db1e5b25864ad021b55ece3943e101a3ebd4574d09dcb95c46117652"),
+        TraceFile("openb_pod_list_multigpu50.csv", "206f2f5959db30ecb7c44e7f13197c8ec50b7a35558ad3777cc3662ef0fe5373"),
+    ),
+)
+
+OPENB_LIKE = Trace(
+    name="openb-like",
+    title="generated stand-in for openb: same node and pod mix, lifetimes and daily rhythm; needs no files",
+    licence="Apache-2.0 (part of clustersim)",
+    redistribution="allowed; it holds summary figures of openb and none of its rows",
+    schema=("generated in memory from a seed: see clustersim.traces.openb_like",),
+    defects=(
+        "pods do not depend on each other or on the state of the cluster: no bursts of one user, no retries",
+        "lifetimes depend on the class of the pod only, not on its qos",
+        "about 70 request shapes with rounded CPU and memory instead of the 151 of openb",
+    ),
+)
+
+CATALOG = (OPENB, OPENB_LIKE)
+
+
+def find(name: str) -> Trace:
+    """The entry of that name; raises TraceError with the nearest name."""
+    for trace in CATALOG:
+        if trace.name == name:
+            return trace
+    names = [trace.name for trace in CATALOG]
+    raise TraceError(f"unknown trace {name!r}; {suggestion(name, names)}")
+
+
+def suggestion(name: str, names: list[str]) -> str:
+    """The remedy for a misspelt name: the nearest one if there is one, and all that exist."""
+    near = difflib.get_close_matches(name, names, n=1)
+    return (f"did you mean {near[0]!r}? " if near else "") + f"There is {', '.join(names) or 'none'}"
