@@ -34,9 +34,13 @@ POLICIES: dict[str, dict[str, Callable[[], Policy]]] = {
 
 def policy(scenario: str, name: str) -> Policy:
     """A fresh policy; an unknown name is answered with the nearest one."""
-    known = POLICIES[scenario]
-    if name not in known:
-        near = get_close_matches(name, known, n=1)
-        hint = f"did you mean {near[0]!r}? " if near else ""
-        raise ConfigError(f"{scenario} has no policy {name!r}; {hint}known are {', '.join(known)}")
-    return known[name]()
+    if name not in POLICIES[scenario]:
+        raise ConfigError(unknown_policy(scenario, name))
+    return POLICIES[scenario][name]()
+
+
+def unknown_policy(scenario: str, name: str) -> str:
+    """What to say of a name that no policy has."""
+    near = get_close_matches(name, POLICIES[scenario], n=1)
+    hint = f"did you mean {near[0]!r}? " if near else ""
+    return f"{scenario} has no policy {name!r}; {hint}known are {', '.join(POLICIES[scenario])}"

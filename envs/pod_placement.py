@@ -29,41 +29,41 @@ MAX_GPUS = 8
 """Features are shares of these, the largest node of openb, and are clipped at 1."""
 
 # One function per column, of one node: (request, fits, cpu free, memory free, GPU milli free per device in descending
-# order, devices of the node, F_n now, F_n after placing). They are inlined into the kernel below.
+# order, devices of the node, F_n now, F_n after placing, the least change of F_n on any node that fits). They are inlined into the kernel below.
 
 
 @njit(cache=True)
-def _fits(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _fits(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     return 1.0 if fits else 0.0
 
 
 @njit(cache=True)
-def _cpu_free(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _cpu_free(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     return min(1.0, cpu / MAX_CPU_MILLI)
 
 
 @njit(cache=True)
-def _cpu_free_after(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _cpu_free_after(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     return min(1.0, max(0, cpu - request[CPU]) / MAX_CPU_MILLI)
 
 
 @njit(cache=True)
-def _memory_free(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _memory_free(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     return min(1.0, memory / MAX_MEMORY_MIB)
 
 
 @njit(cache=True)
-def _memory_free_after(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _memory_free_after(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     return min(1.0, max(0, memory - request[MEMORY]) / MAX_MEMORY_MIB)
 
 
 @njit(cache=True)
-def _gpus(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _gpus(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     return min(1.0, gpus / MAX_GPUS)
 
 
 @njit(cache=True)
-def _gpus_whole(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _gpus_whole(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     whole = 0
     for device in range(len(gpu)):
         whole += gpu[device] == GPU_MILLI
@@ -71,7 +71,7 @@ def _gpus_whole(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ign
 
 
 @njit(cache=True)
-def _gpu_shared_free(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _gpu_shared_free(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     free = 0
     for device in range(len(gpu)):
         if gpu[device] < GPU_MILLI:
@@ -80,7 +80,7 @@ def _gpu_shared_free(request, fits, cpu, memory, gpu, gpus, now, after):  # type
 
 
 @njit(cache=True)
-def _share_slack(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _share_slack(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     slack = GPU_MILLI
     for device in range(len(gpu)):
         if request[GPU_SHARE] <= gpu[device] and gpu[device] - request[GPU_SHARE] < slack:
@@ -89,13 +89,18 @@ def _share_slack(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ig
 
 
 @njit(cache=True)
-def _fragmented(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _fragmented(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     return min(1.0, now / (MAX_GPUS * GPU_MILLI))
 
 
 @njit(cache=True)
-def _fragmentation_change(request, fits, cpu, memory, gpu, gpus, now, after):  # type: ignore[no-untyped-def]
+def _fragmentation_change(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     return min(1.0, max(-1.0, (after - now) / GPU_MILLI)) if fits else 0.0
+
+
+@njit(cache=True)
+def _fragmentation_regret(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
+    return min(1.0, (after - now - least) / (GPU_MILLI / 4)) if fits else 1.0
 
 
 NODE_COLUMNS = (
@@ -110,13 +115,18 @@ NODE_COLUMNS = (
     Column("share_slack", "left on the tightest device with room for the pod's share, share of a device; 1: none", 0, 1, _share_slack),
     Column("fragmented", "fragmented GPU F_n, share of 8 devices", 0, 1, _fragmented),
     Column("fragmentation_change", "change of F_n by placing the pod, in devices, clipped; 0 where it does not fit", -1, 1, _fragmentation_change),
+    Column("fragmentation_regret", "how much more F_n changes than on the best node, in quarters of a device, clipped; 1 where it does not fit", 0, 1, _fragmentation_regret),
 )
 
 
 @njit(cache=True)
 def _encode_nodes(request, mask, cpu_free, memory_free, gpu_free, gpu_count, per_node, after, out):  # type: ignore[no-untyped-def]
+    least = np.inf
     for i in range(len(cpu_free)):
-        state = (request, mask[i], cpu_free[i], memory_free[i], gpu_free[i], gpu_count[i], per_node[i], after[i])
+        if mask[i]:
+            least = min(least, after[i] - per_node[i])
+    for i in range(len(cpu_free)):
+        state = (request, mask[i], cpu_free[i], memory_free[i], gpu_free[i], gpu_count[i], per_node[i], after[i], least)
         out[i, 0] = _fits(*state)
         out[i, 1] = _cpu_free(*state)
         out[i, 2] = _cpu_free_after(*state)
@@ -128,6 +138,7 @@ def _encode_nodes(request, mask, cpu_free, memory_free, gpu_free, gpu_count, per
         out[i, 8] = _share_slack(*state)
         out[i, 9] = _fragmented(*state)
         out[i, 10] = _fragmentation_change(*state)
+        out[i, 11] = _fragmentation_regret(*state)
 
 
 def _fill_nodes(decision: Decision, out: NDArray[np.float32]) -> None:
@@ -174,7 +185,7 @@ POD = TableEncoder(POD_COLUMNS, _fill_pod)
 class PodPlacementEnv(DecisionEnv):
     """Place the pods of a workload on the nodes of a cluster.
 
-    Observation: `Dict(nodes: (rows, 11), pod: (6,))`, or with `flat=True` both in one vector. Action: the row of the
+    Observation: `Dict(nodes: (rows, 12), pod: (6,))`, or with `flat=True` both in one vector. Action: the row of the
     node, and in replay mode one more, the last, to let the pod wait. The columns stand in `NODES` and `POD`.
     """
 

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from clustersim.bench import Experiment, Progress, RunResult, RunStore, Series, execute
+from clustersim.bench import BarProgress, Experiment, Progress, RunResult, RunStore, Series, execute
 from clustersim.bench.runs import TIMINGS
 from clustersim.errors import ConfigError, ResultsError
 
@@ -187,3 +187,14 @@ def test_a_play_that_cannot_be_sent_to_a_worker_is_reported(tmp_path: Path, log:
 def test_no_jobs_is_no_option(tmp_path: Path, log: Path) -> None:
     with pytest.raises(ConfigError, match="jobs is 0; use 1 or more"):
         run(experiment(log), tmp_path / "out", jobs=0)
+
+
+def test_the_bar_is_on_stderr_and_tells_what_was_kept(
+    tmp_path: Path, log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run(experiment(log), tmp_path / "out")
+    run(experiment(log, seeds=(0, 1, 2)), tmp_path / "out", progress=BarProgress())
+    output, errors = capsys.readouterr()
+    assert output == ""
+    assert "4 of 6 runs were finished earlier and are kept" in errors
+    assert "6/6" in errors

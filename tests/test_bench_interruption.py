@@ -15,7 +15,7 @@ import pytest
 
 # Seeds 0 and 1 finish at once; all others beat like a heart until the file `go` exists.
 SCRIPT = """
-import sys, time
+import os, sys, time
 from pathlib import Path
 from clustersim.bench import Experiment, Interrupted, Progress, RunResult, RunStore, execute
 
@@ -23,7 +23,7 @@ HERE = Path(__file__).parent
 
 def play(policy, seed):
     with (HERE / f"executed-{seed}").open("a") as file:
-        file.write("x")
+        file.write(f"{os.getpid()} ")
     while seed > 1 and not (HERE / "go").exists():
         (HERE / f"heart-{seed}").write_text(str(time.monotonic_ns()))
         time.sleep(0.02)
@@ -62,9 +62,13 @@ def finished_runs(folder: Path) -> int:
 
 
 def wait_until_stuck(folder: Path, jobs: int) -> None:
-    """Both quick runs are stored, and every process is busy with a slow one."""
-    hearts = [folder / f"heart-{2 + worker}" for worker in range(jobs)]
+    """Both quick runs are stored, and the others are under way (a third worker is idle)."""
+    hearts = [folder / f"heart-{2 + worker}" for worker in range(min(jobs, 2))]
     wait_for(lambda: finished_runs(folder) == 2 and all(heart.exists() for heart in hearts), "two finished runs")
+
+
+def pids_of_executions(folder: Path, seed: int) -> list[int]:
+    return [int(pid) for pid in (folder / f"executed-{seed}").read_text().split()]
 
 
 def heartbeats(folder: Path) -> list[str]:
@@ -82,7 +86,7 @@ def resume(folder: Path, jobs: int) -> None:
     again = start(folder, jobs)
     _, errors = again.communicate(timeout=30)
     assert (again.returncode, errors) == (0, "")
-    assert [(folder / f"executed-{seed}").read_text() for seed in (0, 1)] == ["x", "x"]
+    assert [len(pids_of_executions(folder, seed)) for seed in (0, 1)] == [1, 1]
     table = pd.read_parquet(folder / "out" / "runs.parquet")
     assert table.loc[table["metric"] == "score", "value"].tolist() == [0.0, 1.0, 2.0, 3.0]
 
@@ -97,7 +101,7 @@ def test_kill_9_keeps_finished_runs_and_leaves_no_worker_behind(tmp_path: Path) 
     resume(tmp_path, jobs=2)
 
 
-@pytest.mark.parametrize("jobs", [1, 2])
+@pytest.mark.parametrize("jobs", [1, 3])
 def test_ctrl_c_ends_promptly_and_says_what_is_kept(tmp_path: Path, jobs: int) -> None:
     bench = start(tmp_path, jobs)
     wait_until_stuck(tmp_path, jobs)
@@ -109,3 +113,14 @@ def test_ctrl_c_ends_promptly_and_says_what_is_kept(tmp_path: Path, jobs: int) -
     assert nobody_works_anymore(tmp_path)
     if jobs == 1:
         resume(tmp_path, jobs)
+
+
+def test_workers_leave_ctrl_c_to_their_parent(tmp_path: Path) -> None:
+    bench = start(tmp_path, jobs=2)
+    wait_until_stuck(tmp_path, jobs=2)
+    for pid in pids_of_executions(tmp_path, 2) + pids_of_executions(tmp_path, 3):
+        os.kill(pid, signal.SIGINT)
+    (tmp_path / "go").touch()
+    _, errors = bench.communicate(timeout=30)
+    assert (bench.returncode, errors) == (0, "")
+    assert finished_runs(tmp_path) == 4

@@ -12,6 +12,7 @@ import pytest
 
 import clustersim
 from clustersim.bench import Experiment, RunResult, RunStore, Series
+from clustersim.bench.atomic import write_atomically
 from clustersim.bench.store import UnusableRunError, slug
 from clustersim.errors import ConfigError, ResultsError
 
@@ -191,3 +192,17 @@ def test_policies_that_are_paths_get_safe_and_distinct_file_names() -> None:
     assert len({name.lower() for name in slugs}) == len(policies)
     assert all(len(name) <= 60 and name.isascii() for name in slugs)
     assert not [name for name in slugs if set(name) & set("/\\: ") or name.startswith(".")]
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_atomically(tmp_path / "file", b"old")
+
+    def disk_is_full(descriptor: int) -> None:
+        raise OSError("no space left on device")
+
+    monkeypatch.setattr("os.fsync", disk_is_full)
+    with pytest.raises(OSError, match="no space left"):
+        write_atomically(tmp_path / "file", b"new")
+    assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]

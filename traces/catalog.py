@@ -39,9 +39,10 @@ _OPENB_COMMIT = "8f3d6417353c5083c6d56617f255fadd8dc306bc"
 
 OPENB = Trace(
     name="openb",
-    title="Alibaba cluster-trace-gpu-v2023 (FGD, ATC'23): 1,523 nodes, 6,212 GPUs, 8,152 pods with shared and whole GPUs",
+    title="Alibaba cluster-trace-gpu-v2023 (FGD, ATC'23): 1,523 nodes, 6,212 GPUs, 8,152 pods, shared and whole GPUs",
     licence="Apache-2.0",
-    redistribution="allowed by the licence of the upstream repository; clustersim ships no copy",
+    redistribution="allowed by that licence of the upstream repository; clustersim ships no copy. The same files in "
+    "alibaba/clusterdata are offered for research or study purposes",
     schema=(
         "openb_node_list_{gpu,all}_node.csv: sn, cpu_milli, memory_mib, gpu (devices), model",
         "openb_pod_list_WORKLOAD.csv: name, cpu_milli, memory_mib, num_gpu, gpu_milli (per device), "

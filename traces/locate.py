@@ -1,4 +1,4 @@
-"""Where the files of a trace lie on this machine: the folder named by CLUSTERSIM_TRACES first, then the download cache."""
+"""Where the files of a trace lie on this machine: first CLUSTERSIM_TRACES, then the download cache."""
 
 from __future__ import annotations
 

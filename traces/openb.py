@@ -11,11 +11,9 @@ from numpy.typing import NDArray
 
 from clustersim.errors import TraceError
 from clustersim.traces.openb_files import NodeList, find_files, workload_name
-from clustersim.traces.openb_format import QOS, node_frame, pod_frame, split_gpu_spec
+from clustersim.traces.openb_format import node_frame, pod_frame, split_gpu_spec
+from clustersim.traces.qos import PRIORITY
 from clustersim.workload import NodeTable, PodTable, PodWorkload
-
-PRIORITY = dict(zip(QOS, (2, 2, 1, 0), strict=True))
-"""Our mapping of the service classes; the trace has no priorities."""
 
 
 def read_openb(path: Path, workload: str = "default", nodes: NodeList = "gpu") -> PodWorkload:

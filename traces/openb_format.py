@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pandera.pandas as pa
 
+from clustersim.traces.qos import PRIORITY
 from clustersim.traces.rules import check, require_columns
 from clustersim.traces.text_table import read_text_table
 from clustersim.workload import GPU_MILLI
@@ -16,8 +17,6 @@ NODE_COLUMNS = ("sn", "cpu_milli", "memory_mib", "gpu", "model")
 REQUEST_COLUMNS = ("name", "cpu_milli", "memory_mib", "num_gpu", "gpu_milli")
 """All that the multigpu lists have; every other pod list has the history as well."""
 HISTORY_COLUMNS = ("gpu_spec", "qos", "creation_time", "deletion_time", "scheduled_time")
-
-QOS = ("LS", "Guaranteed", "Burstable", "BE")
 
 _UNIQUE = pa.Check(lambda names: ~names.duplicated(), error="repeats an earlier line, names must be unique")
 
@@ -75,7 +74,7 @@ _REQUEST_VALUES = pa.DataFrameSchema(
 )
 _HISTORY_TEXT = pa.DataFrameSchema(
     {
-        "qos": pa.Column(checks=pa.Check.isin(QOS, error=f"must be one of {', '.join(QOS)}")),
+        "qos": pa.Column(checks=pa.Check.isin(list(PRIORITY), error=f"must be one of {', '.join(PRIORITY)}")),
         "creation_time": pa.Column(checks=_SECONDS),
         "deletion_time": pa.Column(checks=_SECONDS),
         "scheduled_time": pa.Column(checks=_SECONDS_OR_EMPTY),

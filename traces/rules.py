@@ -19,7 +19,9 @@ def breaches(file: Path, found: Sequence[str]) -> TraceError:
     count = "1 breach" if len(found) == 1 else f"{len(found)} breaches"
     shown = "".join(f"\n  {breach}" for breach in found[:SHOWN])
     rest = f"\n  ... and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
-    return TraceError(f"{file}: {count} of the rules of the format:{shown}{rest}\nCorrect the file or get a clean copy.")
+    return TraceError(
+        f"{file}: {count} of the rules of the format:{shown}{rest}\nCorrect the file or get a clean copy."
+    )
 
 
 def require_columns(table: pd.DataFrame, columns: Sequence[str], file: Path) -> None:
@@ -37,11 +39,14 @@ def check(table: pd.DataFrame, schema: pa.DataFrameSchema, file: Path) -> None:
     try:
         schema.validate(table, lazy=True)
     except pa.errors.SchemaErrors as failures:
+        columns = list(table.columns)
         found: list[tuple[int, int, str]] = []
         for failure in failures.schema_errors:
             column = failure.schema.name or failure.check.name
             # pandera reports a breach of a rule over several columns once for each column of the table
             for line in failure.failure_cases["index"].unique():
-                breach = f"line {line}, column {column!r}: {table.at[line, column]!r} {failure.check.error}"
-                found.append((line, table.columns.get_loc(column), breach))
+                value = table.at[line, column]
+                shown = repr(value) if isinstance(value, str) else str(value)  # no "np.int64(3)"
+                breach = f"line {line}, column {column!r}: {shown} {failure.check.error}"
+                found.append((line, columns.index(column), breach))
         raise breaches(file, [breach for _, _, breach in sorted(found)]) from None

@@ -37,7 +37,7 @@ def outcomes(
     pool = ProcessPoolExecutor(
         max_workers=min(jobs, len(runs)),
         mp_context=multiprocessing.get_context("spawn"),
-        initializer=None,
+        initializer=_die_with_parent,
     )
     try:
         with _interrupts_ignored():

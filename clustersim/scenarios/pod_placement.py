@@ -200,8 +200,10 @@ class PodPlacementSimulation:
         self.fragmentation = Fragmentation(self.cluster, self._compiled.typical, self._compiled.shapes)
         self.view = PlacementView(self.cluster.view, self.fragmentation)
         self.gpu_capacity_milli = int(self.cluster.view.gpu_count.sum()) * GPU_MILLI
-        self._cpu_capacity_milli = int(self.cluster.view.cpu_capacity.sum())
-        self._memory_capacity_mib = int(self.cluster.view.memory_capacity.sum())
+        self.capacity = {
+            "cpu_milli": int(self.cluster.view.cpu_capacity.sum()),
+            "memory_mib": int(self.cluster.view.memory_capacity.sum()),
+        }
 
         self.wait = len(self.cluster) if scenario.mode == "replay" else None
         candidates = len(self.cluster) + (self.wait is not None)
@@ -289,7 +291,7 @@ class PodPlacementSimulation:
             self.log.add(self.env.now, LOST, self._subject.row)
         else:
             self._bind(self._subject, node, device)
-        self.history.add(self.arrived_gpu_milli, self.gpu_allocated.value, self.fragmentation.total)
+        self._remember()
         if self.arrived_pods < len(self.arrivals):
             self.env.timeout(1.0).callbacks.append(self._arrive_inflation)
 
@@ -343,7 +345,7 @@ class PodPlacementSimulation:
             self._queueing_s.append(self.env.now - pod.arrival_s / self.scenario.arrival_speedup)
             binding = self._bind(pod, node, device)
             self._start(pod, binding)
-            self.history.add(self.env.now, self.gpu_allocated.value, self.fragmentation.total)
+            self._remember()
         self._offer_next()
 
     def _start(self, pod: Pod, binding: Binding) -> None:
@@ -368,7 +370,7 @@ class PodPlacementSimulation:
             self._images.leave(binding.node, pod.image)
         self._account(binding, -1)
         self.log.add(now_s, FINISH, pod.row, binding.node)
-        self.history.add(now_s, self.gpu_allocated.value, self.fragmentation.total)
+        self._remember()
         if len(self._pending):
             self._released.append(binding.node)
             self._want_round()
@@ -397,6 +399,16 @@ class PodPlacementSimulation:
         before = self.fragmentation.total
         self.fragmentation.update(binding.node)
         self._fragmented.add(now_s, self.fragmentation.total - before)
+
+    def _remember(self) -> None:
+        self.history.add(
+            self.env.now,
+            self.arrived_gpu_milli,
+            self.gpu_allocated.value,
+            self.fragmentation.total,
+            self._cpu_allocated.value,
+            self._memory_allocated.value,
+        )
 
     # --- costs and metrics
 
@@ -430,8 +442,8 @@ class PodPlacementSimulation:
         gpu_capacity = self.gpu_capacity_milli
         figures = {
             "gpu_allocation": share(self.gpu_allocated.mean(now_s), gpu_capacity),
-            "cpu_allocation": share(self._cpu_allocated.mean(now_s), self._cpu_capacity_milli),
-            "memory_allocation": share(self._memory_allocated.mean(now_s), self._memory_capacity_mib),
+            "cpu_allocation": share(self._cpu_allocated.mean(now_s), self.capacity["cpu_milli"]),
+            "memory_allocation": share(self._memory_allocated.mean(now_s), self.capacity["memory_mib"]),
             "gpu_fragmentation": share(self._fragmented.mean(now_s), gpu_capacity),
             "pods_arrived": float(self.arrived_pods),
             "pods_placed": float(self.placed_pods),
@@ -456,17 +468,29 @@ REWARDS = tuple(_COSTS)
 
 
 class History:
-    """GPU milli allocated and fragmented after every step, against arrived demand (inflation) or time (replay)."""
+    """What was arrived, allocated and fragmented after every step of an episode."""
+
+    COLUMNS = (
+        "time_s",
+        "arrived_gpu_milli",
+        "allocated_gpu_milli",
+        "fragmented_gpu_milli",
+        "allocated_cpu_milli",
+        "allocated_memory_mib",
+    )
 
     def __init__(self) -> None:
         self._flat: list[float] = []
 
-    def add(self, x: float, allocated: float, fragmented: float) -> None:
-        self._flat += (x, allocated, fragmented)
+    def add(self, *step: float) -> None:
+        """One value per column, in the order of COLUMNS."""
+        self._flat += step
 
-    def columns(self) -> tuple[NDArray[np.float64], ...]:
-        """x, allocated and fragmented, of equal length."""
-        return tuple(np.array(self._flat, dtype=np.float64).reshape(-1, 3).T)
+    def columns(self) -> dict[str, NDArray[np.float64]]:
+        """The columns by name, of equal length."""
+        width = len(self.COLUMNS)
+        table = np.array(self._flat, dtype=np.float64).reshape(-1, width)
+        return dict(zip(self.COLUMNS, table.T, strict=True))
 
     def at_mark(self, percent: int, gpu_capacity_milli: int) -> tuple[float, float]:
         """Allocated and fragmented share at an arrived demand: the mean over arrivals within half a point of it.
@@ -474,15 +498,16 @@ class History:
         That is how the published table reads its values off. On a small cluster no arrival may fall into that point;
         then it is the last arrival before it. NaN when the demand never came so far.
         """
-        x, allocated, fragmented = self.columns()
-        arrived = 100 * x / gpu_capacity_milli
+        columns = self.columns()
+        arrived = 100 * columns["arrived_gpu_milli"] / gpu_capacity_milli
         at = np.rint(arrived) == percent
         if not at.any():
             before = np.flatnonzero(arrived <= percent)
             if arrived.size == 0 or arrived[-1] < percent - 1 or before.size == 0:
                 return float("nan"), float("nan")
             at = before[-1:]
-        return float(allocated[at].mean() / gpu_capacity_milli), float(fragmented[at].mean() / gpu_capacity_milli)
+        allocated, fragmented = columns["allocated_gpu_milli"][at], columns["fragmented_gpu_milli"][at]
+        return float(allocated.mean() / gpu_capacity_milli), float(fragmented.mean() / gpu_capacity_milli)
 
 
 class _PendingPods:

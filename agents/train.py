@@ -1,0 +1,247 @@
+"""Train a placement agent with MaskablePPO: configuration, environments, loop, checkpoints, result.
+
+A folder of training holds config.json, checkpoints/step-N.zip (everything needed to go on), tensorboard/, and the
+agent itself: policy.json and weights.npz, the best so far on the validation seeds.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from sb3_contrib import MaskablePPO
+from stable_baselines3.common.callbacks import BaseCallback
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.vec_env import DummyVecEnv
+
+from clustersim.agents.learned import LearnedPolicy, write_agent
+from clustersim.agents.nodewise import NodewiseShape, weights_of
+from clustersim.agents.ppo import NodewisePolicy
+from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
+from clustersim.errors import ConfigError
+from clustersim.policy import run
+from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.workload import PodWorkload
+
+VALIDATION_SEEDS = range(900_000, 900_016)
+"""Seeds by which the best checkpoint is chosen; benchmarks use small seeds, so they stay held out."""
+VALIDATED = "gpu_allocation_at_100"
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """What a training run is. Measured on two cores: about 2,500 frames/s with these sizes."""
+
+    steps: int = 600_000
+    """Decisions in total."""
+    seed: int = 1
+    nodes: int = 64
+    """Size of the clusters to train on; each episode draws its own sample of the trace's nodes."""
+    reward: Literal["allocation", "fragmentation"] = "allocation"
+    envs: int = 32
+    """Environments in this process; subprocesses are slower when a step is this cheap."""
+    rollout_steps: int = 128
+    minibatch: int = 1024
+    epochs: int = 4
+    learning_rate: float = 1e-3
+    """At the start; it falls linearly to 0."""
+    gamma: float = 0.999
+    gae_lambda: float = 0.95
+    clip: float = 0.2
+    entropy: float = 0.0
+    hidden: int = 32
+    checkpoint_every: int = 50_000
+    device: str = "auto"
+    """`auto` uses CUDA when there is one."""
+
+    def __post_init__(self) -> None:
+        for name in ("steps", "nodes", "envs", "rollout_steps", "minibatch", "epochs", "hidden", "checkpoint_every"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it has to be at least 1")
+        if not 0 < self.gamma <= 1:
+            raise ConfigError(f"gamma is {self.gamma}; it has to be in (0, 1]")
+        if (self.envs * self.rollout_steps) % self.minibatch:
+            raise ConfigError(
+                f"a rollout of {self.envs} x {self.rollout_steps} = {self.envs * self.rollout_steps} decisions does not "
+                f"split into minibatches of {self.minibatch}; choose a divisor"
+            )
+
+
+def train(
+    workload: PodWorkload,
+    config: TrainConfig,
+    out: Path,
+    *,
+    resume: bool = False,
+    description: dict[str, Any] | None = None,
+    progress: Callable[[int, str], None] = lambda done, note: None,
+) -> Path:
+    """Train, or go on training, and return the folder of the agent.
+
+    `progress(done, note)` is called after every rollout. Interrupting (Ctrl-C) writes a checkpoint first; after a kill,
+    the last checkpoint counts. A resumed run continues with fresh random numbers: it is as good as an uninterrupted
+    one, but not identical to it.
+    """
+    checkpoint = _prepare(out, config, workload.name, resume)
+    done = 0 if checkpoint is None else _steps_of(checkpoint)
+    make = partial(PodPlacementEnv, workload, nodes=config.nodes, reward=config.reward, flat=True)
+    environments = DummyVecEnv([make for _ in range(config.envs)])
+    environments.seed(int(np.random.SeedSequence([config.seed, done]).generate_state(1)[0] >> 1))
+    if checkpoint is None:
+        model = _new_model(config, environments)
+    else:
+        model = MaskablePPO.load(checkpoint, env=environments, device=config.device)
+        model.set_random_seed(int(np.random.SeedSequence([config.seed, done, 1]).generate_state(1)[0] >> 1))
+    model.set_logger(configure(str(out / "tensorboard"), ["tensorboard"]))
+    saver = _Saver(workload, config, out, description or {}, progress)
+    if done < config.steps:
+        try:
+            model.learn(config.steps - done, callback=saver, reset_num_timesteps=checkpoint is None)
+        except KeyboardInterrupt:
+            saver.save(model)
+            raise
+        finally:
+            environments.close()
+    return out
+
+
+def _new_model(config: TrainConfig, environments: DummyVecEnv) -> MaskablePPO:
+    return MaskablePPO(
+        NodewisePolicy,
+        environments,
+        n_steps=config.rollout_steps,
+        batch_size=config.minibatch,
+        n_epochs=config.epochs,
+        learning_rate=_Linear(config.learning_rate),
+        gamma=config.gamma,
+        gae_lambda=config.gae_lambda,
+        clip_range=config.clip,
+        ent_coef=config.entropy,
+        seed=config.seed,
+        device=config.device,
+        policy_kwargs={
+            "shape": NodewiseShape(len(NODES.columns), len(POD.columns), config.hidden),
+            "rows": config.nodes,
+            "waits": False,
+        },
+    )
+
+
+@dataclass(frozen=True)
+class _Linear:
+    """A learning rate that falls to 0; a class, because checkpoints pickle it."""
+
+    start: float
+
+    def __call__(self, progress_remaining: float) -> float:
+        return self.start * progress_remaining
+
+
+class _Saver(BaseCallback):
+    """Writes checkpoints, keeps the agent that is best on the validation seeds, reports progress."""
+
+    def __init__(
+        self,
+        workload: PodWorkload,
+        config: TrainConfig,
+        out: Path,
+        description: dict[str, Any],
+        progress: Callable[[int, str], None],
+    ) -> None:
+        super().__init__()
+        self._scenario = PodPlacement(workload, nodes=config.nodes)
+        self._config = config
+        self._out = out
+        self._description = description
+        self._progress = progress
+        self._note = ""
+        self._next = 0
+
+    def _on_training_start(self) -> None:
+        self._next = self.num_timesteps + self._config.checkpoint_every
+
+    def _on_step(self) -> bool:
+        return True
+
+    def _on_rollout_start(self) -> None:
+        # Here, and not at the end of a rollout: the update with it has been made now.
+        if self.num_timesteps >= self._next:
+            self._next += self._config.checkpoint_every
+            self.save(self.model)
+        self._progress(self.num_timesteps, self._note)
+
+    def _on_training_end(self) -> None:
+        self.save(self.model)
+        self._progress(self.num_timesteps, self._note)
+
+    def save(self, model: Any) -> None:
+        """Write a checkpoint, and the agent if it is the best so far."""
+        steps = model.num_timesteps
+        folder = self._out / "checkpoints"
+        folder.mkdir(parents=True, exist_ok=True)
+        unfinished = folder / "unfinished.zip"
+        model.save(unfinished)
+        os.replace(unfinished, folder / f"step-{steps}.zip")
+        candidate = self._out / "candidate"
+        training = {**self._description, "config": asdict(self._config), "steps": steps}
+        write_agent(candidate, weights_of(model.policy.mlp_extractor), training)
+        score = self._validate(LearnedPolicy(candidate))
+        best = self._best_so_far()
+        self._note = f"{VALIDATED} {score:.4f} (best {max(score, best):.4f})"
+        self.logger.record(f"validation/{VALIDATED}", score)
+        if score >= best:
+            training[f"validation_{VALIDATED}"] = score
+            write_agent(self._out, weights_of(model.policy.mlp_extractor), training)
+        for file in candidate.iterdir():
+            file.unlink()
+        candidate.rmdir()
+
+    def _validate(self, policy: LearnedPolicy) -> float:
+        scores = []
+        for seed in VALIDATION_SEEDS:
+            simulation = self._scenario.build(seed)
+            run(simulation, {PLACE: policy})
+            scores.append(simulation.metrics()[VALIDATED])
+        return float(np.mean(scores))
+
+    def _best_so_far(self) -> float:
+        try:
+            training = json.loads((self._out / "policy.json").read_text())["training"]
+        except FileNotFoundError:
+            return -np.inf
+        return float(training[f"validation_{VALIDATED}"])
+
+
+def _prepare(out: Path, config: TrainConfig, workload: str, resume: bool) -> Path | None:
+    """Make or check the folder; return the checkpoint to go on from, if any."""
+    path = out / "config.json"
+    wanted = {"workload": workload, **asdict(config)}
+    if not path.exists():
+        if resume:
+            raise ConfigError(f"{out} holds no training to resume: there is no {path}; leave --resume away to start one")
+        if out.exists() and any(out.iterdir()):
+            raise ConfigError(f"{out} is not empty and holds no training; choose another folder")
+        out.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(wanted, indent=1) + "\n")
+        return None
+    found = json.loads(path.read_text())
+    if not resume:
+        raise ConfigError(f"{out} already holds a training; add --resume to go on with it, or choose another folder")
+    # More steps may be asked for, and another device; anything else would make it another training.
+    differing = [k for k in wanted if found.get(k) != wanted[k] and k not in ("steps", "device")]
+    if differing:
+        values = ", ".join(f"{k} was {found.get(k)!r} and is now {wanted[k]!r}" for k in differing)
+        raise ConfigError(f"{out} holds another training: {values}; choose another folder")
+    path.write_text(json.dumps(wanted, indent=1) + "\n")
+    checkpoints = sorted((out / "checkpoints").glob("step-*.zip"), key=_steps_of)
+    return checkpoints[-1] if checkpoints else None
+
+
+def _steps_of(checkpoint: Path) -> int:
+    return int(checkpoint.stem.removeprefix("step-"))

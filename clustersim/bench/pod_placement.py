@@ -1,0 +1,179 @@
+"""The pod placement benchmark: which metrics it has and how one run of it is played."""
+
+from __future__ import annotations
+
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.baselines.registry import POLICIES, policy, unknown_policy
+from clustersim.bench.metrics import MetricInfo
+from clustersim.bench.runs import JSON, Experiment, RunResult, Series
+from clustersim.errors import ConfigError
+from clustersim.policy import Policy, run
+from clustersim.scenarios.pod_placement import MARKS_PERCENT, PLACE, Mode, PodPlacement, PodPlacementSimulation
+from clustersim.traces import load
+from clustersim.traces.catalog import OPENB_LIKE
+from clustersim.workload import NodeTable, PodTable, PodWorkload
+
+SCENARIO = "pod-placement"
+SHIPPED_AGENT = "ppo-openb"
+POINTS = 260
+"""Points that a chart gets of a run's history."""
+
+INFLATION_METRICS = (
+    MetricInfo("gpu_allocation_at_100", "GPU allocation at 100 %", "", "higher", main=True, percent=True),
+    MetricInfo("gpu_fragmentation_at_100", "fragmented GPU at 100 %", "", "lower", main=True, percent=True),
+    MetricInfo("gpu_allocation_at_95", "GPU allocation at 95 %", "", "higher", percent=True),
+    MetricInfo("gpu_allocation_at_130", "GPU allocation at 130 %", "", "higher", main=True, percent=True),
+    MetricInfo("pods_lost", "pods lost", "", "lower"),
+)
+REPLAY_METRICS = (
+    MetricInfo("queueing_delay_s_mean", "mean queueing delay", "s", "lower", main=True),
+    MetricInfo("gpu_fragmentation", "fragmented GPU", "", "lower", main=True, percent=True),
+    MetricInfo("queueing_delay_s_p99", "p99 queueing delay", "s", "lower"),
+    MetricInfo("gpu_allocation", "GPU allocation", "", "higher", main=True, percent=True),
+    MetricInfo("pods_pending", "pods still pending", "", "lower"),
+    MetricInfo("image_pull_s", "image pulls", "s", "lower"),
+)
+
+
+@dataclass(frozen=True)
+class PodPlacementBench:
+    """A trace and how it is played: everything that a run needs besides its policy and its seed."""
+
+    trace: str
+    workload: str = "default"
+    mode: Mode = "inflation"
+    nodes: int | None = None
+    queue: str = "backfill"
+    arrival_speedup: float = 1.0
+    image_mib: int = 0
+    image_bandwidth_mib_s: float = float("inf")
+    image_cache_mib: float = float("inf")
+
+    @property
+    def metrics(self) -> tuple[MetricInfo, ...]:
+        return INFLATION_METRICS if self.mode == "inflation" else REPLAY_METRICS
+
+    def scenario(self) -> PodPlacement:
+        """The scenario on the trace; inflation runs on the GPU nodes as published, replay on all nodes."""
+        all_nodes = self.mode == "replay" and self.trace != OPENB_LIKE.name
+        return PodPlacement(
+            _load(self.trace, self.workload, "all" if all_nodes else "gpu"),
+            mode=self.mode,
+            nodes=self.nodes,
+            queue=self.queue,  # type: ignore[arg-type]
+            arrival_speedup=self.arrival_speedup,
+            image_mib=self.image_mib,
+            image_bandwidth_mib_s=self.image_bandwidth_mib_s,
+            image_cache_mib=self.image_cache_mib,
+        )
+
+    def experiment(self, policies: tuple[str, ...], seeds: tuple[int, ...]) -> Experiment:
+        """The benchmark of some policies; raises for unknown policies and unusable traces before anything runs."""
+        for name in policies:
+            make_policy(name)
+        agents = {name: agent_folder(name) for name in policies if name not in POLICIES[SCENARIO]}
+        fingerprints = {name: _fingerprint(folder) for name, folder in agents.items() if folder is not None}
+        config: dict[str, JSON] = {f.name: _json(getattr(self, f.name)) for f in fields(self) if f.name != "trace"}
+        config["trace_sha256"] = checksum(self.scenario().workload)
+        return Experiment(SCENARIO, self.trace, config, policies, seeds, self.play, fingerprints)
+
+    def play(self, policy_name: str, seed: int) -> RunResult:
+        """One run."""
+        simulation = self.scenario().build(seed)
+        player = make_policy(policy_name)
+        start_s = time.perf_counter()
+        decisions = run(simulation, {PLACE: player})
+        wall_s = time.perf_counter() - start_s
+        metrics = {name: value for name, value in simulation.metrics().items() if not np.isnan(value)}
+        return RunResult(metrics, _series(simulation), decisions, wall_s)
+
+
+def make_policy(name: str) -> Policy:
+    """A built-in policy, the agent that comes with clustersim, or the agent in a folder."""
+    if name in POLICIES[SCENARIO]:
+        return policy(SCENARIO, name)
+    folder = agent_folder(name)
+    if folder is None:
+        raise ConfigError(f"{unknown_policy(SCENARIO, name)}, {SHIPPED_AGENT}, or the folder of a trained agent")
+    from clustersim.agents.learned import LearnedPolicy  # only here: most benchmarks need no agent
+
+    return LearnedPolicy(folder)
+
+
+def agent_folder(name: str) -> Path | None:
+    """The folder of a trained agent, or None when the name is none."""
+    if name == SHIPPED_AGENT:
+        from clustersim.agents import shipped
+
+        return Path(shipped.__path__[0]) / SHIPPED_AGENT
+    return Path(name) if Path(name).is_dir() else None
+
+
+def checksum(workload: PodWorkload) -> str:
+    """Sixteen hexadecimal digits that change when any cell of the workload does."""
+    digest = hashlib.sha256()
+    tables: tuple[NodeTable | PodTable, ...] = (workload.nodes, workload.pods)
+    for table in tables:
+        for column in fields(table):
+            value = getattr(table, column.name)
+            digest.update(value.tobytes() if isinstance(value, np.ndarray) else repr(value).encode())
+    return digest.hexdigest()[:16]
+
+
+@lru_cache(maxsize=4)
+def _load(trace: str, workload: str, nodes: str) -> PodWorkload:
+    return load(trace, workload, nodes)  # type: ignore[arg-type]
+
+
+def _fingerprint(folder: Path) -> str:
+    files = sorted(path for path in folder.iterdir() if path.name in ("policy.json", "weights.npz"))
+    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
+
+
+def _json(value: Any) -> JSON:
+    return None if value == float("inf") else value  # type: ignore[no-any-return]
+
+
+def _series(simulation: PodPlacementSimulation) -> Mapping[str, Series]:
+    history = simulation.history.columns()
+    gpu, capacity = 100 / simulation.gpu_capacity_milli, simulation.capacity
+    used = {
+        "GPU": history["allocated_gpu_milli"] * gpu,
+        "CPU": history["allocated_cpu_milli"] * 100 / capacity["cpu_milli"],
+        "memory": history["allocated_memory_mib"] * 100 / capacity["memory_mib"],
+    }
+    fragmented = history["fragmented_gpu_milli"] * gpu
+    series: dict[str, Series] = {}
+
+    def add(name: str, x: NDArray[np.float64], y: NDArray[np.float64], x_label: str, y_label: str) -> None:
+        kept = np.unique(np.linspace(0, len(x) - 1, POINTS).astype(np.int64)) if len(x) else slice(0)
+        series[name] = Series(x[kept], y[kept], x_label, y_label)
+
+    if simulation.scenario.mode == "inflation":
+        arrived, demand = history["arrived_gpu_milli"] * gpu, "arrived GPU demand [% of capacity]"
+        before = arrived <= max(MARKS_PERCENT)
+        add("allocation_by_demand", arrived[before], used["GPU"][before], demand, "allocated GPU [% of capacity]")
+        add("fragmentation_by_demand", arrived[before], fragmented[before], demand, "fragmented GPU [% of capacity]")
+        time_x, time_label = history["time_s"], "time [s], one pod arrives per second"
+    else:
+        time_x, time_label = history["time_s"] / 86400, "time [days]"
+        add("fragmentation_by_time", time_x, fragmented, time_label, "fragmented GPU [% of capacity]")
+    for resource, share in used.items():
+        add(
+            f"{resource.lower()}_utilization_by_time",
+            time_x,
+            share,
+            time_label,
+            f"allocated {resource} [% of capacity]",
+        )
+    return series

@@ -1,0 +1,109 @@
+"""How fast is it here: decisions and environment steps per second, as a ratio to bare SimPy timeouts."""
+
+from __future__ import annotations
+
+import resource
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import simpy
+
+from clustersim.baselines.registry import policy
+from clustersim.envs.pod_placement import PodPlacementEnv
+from clustersim.policy import random_legal, run
+from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.workload import PodWorkload
+
+SIZES = (16, 100, 1000)
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """`per_s` of `what` on a cluster of `nodes`; `ratio` is to the bare timeouts measured right before and after."""
+
+    what: str
+    nodes: int
+    per_s: float
+    ratio: float
+
+
+def measure(workload: PodWorkload, seconds: float = 2.0) -> Iterator[Measurement]:
+    """First-fit decisions of the simulation, then environment steps with a random legal action, at each size.
+
+    The bare rate is taken around each measurement, because the clock of a shared machine changes while one runs.
+    Building a simulation and resetting an environment are not counted.
+    """
+    for nodes in SIZES:
+        for what, measurement in (("simulation", _decisions_per_s), ("environment", _steps_per_s)):
+            measurement(workload, nodes, 0.0)  # compiles the kernels
+            before = bare_timeouts_per_s()
+            per_s = measurement(workload, nodes, seconds)
+            bare = (before + bare_timeouts_per_s()) / 2
+            yield Measurement(what, nodes, per_s, per_s / bare)
+
+
+def bare_timeouts_per_s(count: int = 200_000) -> float:
+    """Timeouts per second of a SimPy process that does nothing but wait."""
+    env = simpy.Environment()
+
+    def waiting() -> Iterator[simpy.Event]:
+        for _ in range(count):
+            yield env.timeout(1)
+
+    env.process(waiting())
+    start_s = time.perf_counter()
+    env.run()
+    return count / (time.perf_counter() - start_s)
+
+
+@dataclass(frozen=True)
+class FullRun:
+    """One whole fgd inflation run on all nodes."""
+
+    nodes: int
+    decisions: int
+    build_s: float
+    run_s: float
+    peak_memory_mib: float
+
+
+def full_fgd_run(workload: PodWorkload, seed: int = 42) -> FullRun:
+    """Play it once; the memory is the peak of this process so far."""
+    start_s = time.perf_counter()
+    simulation = PodPlacement(workload).build(seed)
+    built_s = time.perf_counter()
+    decisions = run(simulation, {PLACE: policy("pod-placement", "fgd")})
+    end_s = time.perf_counter()
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return FullRun(len(workload.nodes), decisions, built_s - start_s, end_s - built_s, peak_mib)
+
+
+def _decisions_per_s(workload: PodWorkload, nodes: int, seconds: float) -> float:
+    scenario = PodPlacement(workload, nodes=nodes)
+    first_fit = policy("pod-placement", "first-fit")
+    decisions, busy_s, seed = 0, 0.0, 0
+    while decisions == 0 or busy_s < seconds:
+        simulation = scenario.build(seed)
+        start_s = time.perf_counter()
+        decisions += run(simulation, {PLACE: first_fit})
+        busy_s += time.perf_counter() - start_s
+        seed += 1
+    return decisions / busy_s
+
+
+def _steps_per_s(workload: PodWorkload, nodes: int, seconds: float) -> float:
+    env = PodPlacementEnv(workload, nodes=nodes)
+    rng = np.random.default_rng(0)
+    steps, busy_s, seed = 0, 0.0, 0
+    while steps == 0 or busy_s < seconds:
+        env.reset(seed=seed)
+        over = False
+        start_s = time.perf_counter()
+        while not over:
+            _, _, over, _, _ = env.step(random_legal(env.action_masks(), rng.random()))
+            steps += 1
+        busy_s += time.perf_counter() - start_s
+        seed += 1
+    return steps / busy_s

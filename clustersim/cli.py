@@ -1,0 +1,289 @@
+"""The command line: `clustersim bench | train | traces | speed`."""
+
+from __future__ import annotations
+
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Literal
+
+import tyro
+from rich.console import Console
+from tyro.conf import OmitSubcommandPrefixes, Positional, subcommand
+
+from clustersim.errors import ClustersimError, ConfigError
+
+Scenario = Literal["pod-placement"]
+
+FIRST_SEED = 42
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Compare policies on one trace: a table, runs.parquet, summary.json and report.html."""
+
+    scenario: Positional[Scenario]
+    trace: str = "openb-like"
+    """A name of the catalogue (`clustersim traces list`), or a file or folder in the upstream layout."""
+    workload: str = "default"
+    """Which pod list of the trace."""
+    mode: Literal["inflation", "replay"] = "inflation"
+    """inflation: pods arrive until the GPU demand is 130 % of the capacity. replay: the times of the trace."""
+    nodes: int | None = None
+    """Play on a sample of this many nodes, drawn by the seed; by default on all."""
+    policies: str | None = None
+    """Comma-separated names of built-in policies and folders of trained agents; by default all built-in ones."""
+    seeds: int = 10
+    """Number of seeds, from the first seed on."""
+    first_seed: int = FIRST_SEED
+    jobs: int = 1
+    """Processes; the numbers are the same for any number of them."""
+    reference: str | None = None
+    """The policy that the others are compared with; by default best-fit, or the first when that is not among them."""
+    out: Path | None = None
+    """Folder for the results; the same command resumes there. By default results/SCENARIO-TRACE-WORKLOAD-MODE."""
+    queue: Literal["backfill", "head"] = "backfill"
+    """replay: offer every pending pod that fits, or only the first."""
+    arrival_speedup: float = 1.0
+    """replay: divide arrival times by this; durations stay."""
+    image_mib: int = 0
+    """Size of a pod's image when the trace names none."""
+    image_bandwidth_mib_s: float = float("inf")
+    """Speed of an image pull; infinite: pulls take no time."""
+    image_cache_mib: float = float("inf")
+    """Budget of a node's image cache."""
+
+    def run(self) -> None:
+        from clustersim.baselines.registry import POLICIES
+        from clustersim.bench import run_benchmark
+        from clustersim.bench.pod_placement import SHIPPED_AGENT, PodPlacementBench
+
+        if self.seeds < 1:
+            raise ConfigError(f"--seeds is {self.seeds}; it has to be at least 1")
+        bench = PodPlacementBench(
+            self.trace,
+            self.workload,
+            self.mode,
+            self.nodes,
+            self.queue,
+            self.arrival_speedup,
+            self.image_mib,
+            self.image_bandwidth_mib_s,
+            self.image_cache_mib,
+        )
+        if self.policies is None:
+            policies: tuple[str, ...] = (*POLICIES[self.scenario], SHIPPED_AGENT)
+        else:
+            policies = tuple(name.strip() for name in self.policies.split(",") if name.strip())
+        experiment = bench.experiment(policies, tuple(range(self.first_seed, self.first_seed + self.seeds)))
+        reference = self.reference or ("best-fit" if "best-fit" in policies else policies[0])
+        out = self.out or Path("results") / "-".join(
+            (self.scenario, Path(self.trace).name, self.workload, self.mode, *([str(self.nodes)] if self.nodes else []))
+        )
+        run_benchmark(experiment, out, self.jobs, reference, bench.metrics, _command_line(), Console())
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an agent with MaskablePPO and compare it with the baselines on held-out seeds."""
+
+    scenario: Positional[Scenario]
+    out: Path
+    """Folder for checkpoints, TensorBoard logs, the agent and its evaluation."""
+    trace: str = "openb-like"
+    workload: str = "default"
+    steps: int = 600_000
+    """Decisions in total."""
+    seed: int = 1
+    nodes: int = 64
+    """Size of the clusters to train on; the agent plays on any size."""
+    reward: Literal["allocation", "fragmentation"] = "allocation"
+    envs: int = 32
+    learning_rate: float = 1e-3
+    gamma: float = 0.999
+    hidden: int = 32
+    checkpoint_every: int = 50_000
+    device: str = "auto"
+    """`auto` uses CUDA when there is one."""
+    resume: bool = False
+    """Go on with the training in --out, after an interruption or for more --steps."""
+    evaluate: str = "best-fit,fgd"
+    """Baselines of the evaluation at the end, comma-separated."""
+    evaluation_seeds: int = 10
+
+    def run(self) -> None:
+        try:
+            import sb3_contrib  # noqa: F401  (only to see whether the extra is installed)
+        except ModuleNotFoundError:
+            raise ConfigError("training needs the extra: pip install 'clustersim[agents]'") from None
+        import torch
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        from clustersim.agents.train import TrainConfig, train
+        from clustersim.traces import load
+
+        config = TrainConfig(
+            steps=self.steps,
+            seed=self.seed,
+            nodes=self.nodes,
+            reward=self.reward,
+            envs=self.envs,
+            learning_rate=self.learning_rate,
+            gamma=self.gamma,
+            hidden=self.hidden,
+            checkpoint_every=self.checkpoint_every,
+            device=self.device,
+        )
+        # The matrices are small: a second thread costs more in hand-overs than it computes.
+        torch.set_num_threads(1)
+        columns = (TextColumn("training"), BarColumn(), TextColumn("{task.completed:,.0f}/{task.total:,.0f} decisions"))
+        times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        with Progress(*columns, *times, console=Console(stderr=True)) as bar:
+            task = bar.add_task("", total=self.steps, note="")
+            train(
+                load(self.trace, self.workload),
+                config,
+                self.out,
+                resume=self.resume,
+                description={"command": _command_line(), "trace": self.trace, "workload": self.workload},
+                progress=lambda done, note: bar.update(task, completed=min(done, self.steps), note=note),
+            )
+        Bench(
+            scenario=self.scenario,
+            trace=self.trace,
+            workload=self.workload,
+            nodes=self.nodes,
+            policies=f"{self.evaluate},{self.out}",
+            seeds=self.evaluation_seeds,
+            out=self.out / f"evaluation-{self.steps}",
+        ).run()
+
+
+@dataclass(frozen=True)
+class TracesList:
+    """The catalogue, and where each trace is on this machine."""
+
+    def run(self) -> None:
+        from rich.table import Table
+
+        from clustersim.traces import list_traces
+
+        table = Table("name", "what", "licence", "where", box=None, pad_edge=False)
+        for entry in list_traces():
+            table.add_row(entry.name, entry.title, entry.licence, entry.where)
+        Console().print(table)
+
+
+@dataclass(frozen=True)
+class TracesInfo:
+    """Source, licence, schema and known defects of a trace."""
+
+    name: Positional[str]
+
+    def run(self) -> None:
+        from clustersim.traces import describe
+
+        _print(describe(self.name))
+
+
+@dataclass(frozen=True)
+class TracesFetch:
+    """Download a trace and verify its checksums."""
+
+    name: Positional[str]
+
+    def run(self) -> None:
+        from clustersim.traces import fetch
+
+        for path in fetch(self.name):
+            _print(str(path))
+
+
+@dataclass(frozen=True)
+class TracesCheck:
+    """Validate a trace file or folder: the first broken rule, or what is in it."""
+
+    path: Positional[Path]
+
+    def run(self) -> None:
+        from clustersim.traces import check
+
+        _print(check(self.path))
+
+
+@dataclass(frozen=True)
+class Traces:
+    """List, describe, fetch and check traces."""
+
+    action: (
+        Annotated[TracesList, subcommand("list")]
+        | Annotated[TracesInfo, subcommand("info")]
+        | Annotated[TracesFetch, subcommand("fetch")]
+        | Annotated[TracesCheck, subcommand("check")]
+    )
+
+    def run(self) -> None:
+        self.action.run()
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Measure decisions/s and environment steps/s on this machine, as a ratio to bare SimPy timeouts/s."""
+
+    trace: str = "openb-like"
+    seconds: float = 2.0
+    """How long to measure each figure."""
+
+    def run(self) -> None:
+        from rich.table import Table
+
+        from clustersim.bench.speed import full_fgd_run, measure
+        from clustersim.traces import load
+
+        workload = load(self.trace)
+        full = full_fgd_run(workload)  # first, so that the peak of memory is its own
+        table = Table("what", "nodes", "per second", "ratio to bare SimPy timeouts/s", title=f"speed on {workload.name}")
+        for figure in measure(workload, self.seconds):
+            table.add_row(figure.what, f"{figure.nodes:,}", f"{figure.per_s:,.0f}", f"{figure.ratio:.4f}")
+        console = Console()
+        console.print(table)
+        warm = full_fgd_run(workload)
+        console.print(
+            f"one fgd inflation run on {full.nodes:,} nodes, {full.decisions:,} decisions: {warm.run_s:.2f} s "
+            f"({full.build_s + full.run_s:.2f} s with building and the first compilation), "
+            f"peak memory {full.peak_memory_mib:.0f} MiB"
+        )
+
+
+Command = (
+    Annotated[Bench, subcommand("bench")]
+    | Annotated[Train, subcommand("train")]
+    | Annotated[Traces, subcommand("traces")]
+    | Annotated[Speed, subcommand("speed")]
+)
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run a command; the exit status is 0, 2 for a caller's mistake or bad input, 130 when interrupted."""
+    command: Bench | Train | Traces | Speed = tyro.cli(
+        Command, prog="clustersim", args=arguments, config=(OmitSubcommandPrefixes,)
+    )  # type: ignore[call-overload]
+    try:
+        command.run()
+    except ClustersimError as error:
+        print(f"clustersim: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as interrupt:
+        print(f"clustersim: {interrupt or 'interrupted'}", file=sys.stderr)
+        return 130
+    return 0
+
+
+def _print(text: str) -> None:
+    """Plain text to stdout, without the wrapping and colouring that a console does."""
+    sys.stdout.write(text + "\n")
+
+
+def _command_line() -> str:
+    return shlex.join(["clustersim", *sys.argv[1:]])
