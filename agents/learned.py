@@ -53,12 +53,12 @@ def read_description(folder: Path) -> dict[str, Any]:
         ) from None
     except json.JSONDecodeError as error:
         raise ClustersimError(f"{path} is damaged: {error}") from None
-    expected = columns()
-    for table, names in expected.items():
-        if description.get("columns", {}).get(table) != names:
+    for table, names in columns().items():
+        found = description.get("columns", {}).get(table)
+        if found != names:
             raise ClustersimError(
-                f"{folder} was trained on other observations: {table} columns {description.get('columns', {}).get(table)}, "
-                f"but this version has {names}; train it again"
+                f"{folder} was trained on other observations: its {table} columns are {found}, "
+                f"this version has {names}; train it again"
             )
     return description
 

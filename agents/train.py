@@ -29,7 +29,7 @@ from clustersim.policy import run
 from clustersim.scenarios.pod_placement import PLACE, PodPlacement
 from clustersim.workload import PodWorkload
 
-VALIDATION_SEEDS = range(900_000, 900_016)
+VALIDATION_SEEDS = range(900_000, 900_032)
 """Seeds by which the best checkpoint is chosen; benchmarks use small seeds, so they stay held out."""
 VALIDATED = "gpu_allocation_at_100"
 
@@ -68,8 +68,8 @@ class TrainConfig:
             raise ConfigError(f"gamma is {self.gamma}; it has to be in (0, 1]")
         if (self.envs * self.rollout_steps) % self.minibatch:
             raise ConfigError(
-                f"a rollout of {self.envs} x {self.rollout_steps} = {self.envs * self.rollout_steps} decisions does not "
-                f"split into minibatches of {self.minibatch}; choose a divisor"
+                f"a rollout of {self.envs} x {self.rollout_steps} decisions does not split into minibatches of "
+                f"{self.minibatch}; choose a divisor of {self.envs * self.rollout_steps}"
             )
 
 
@@ -224,7 +224,9 @@ def _prepare(out: Path, config: TrainConfig, workload: str, resume: bool) -> Pat
     wanted = {"workload": workload, **asdict(config)}
     if not path.exists():
         if resume:
-            raise ConfigError(f"{out} holds no training to resume: there is no {path}; leave --resume away to start one")
+            raise ConfigError(
+                f"{out} holds no training to resume: there is no {path}; leave --resume away to start one"
+            )
         if out.exists() and any(out.iterdir()):
             raise ConfigError(f"{out} is not empty and holds no training; choose another folder")
         out.mkdir(parents=True, exist_ok=True)

@@ -44,5 +44,3 @@ def _score(before, after, mask, out):  # type: ignore[no-untyped-def]
             out[node] = fgd_score(before[node], after[node])
     for candidate in range(len(before), len(out)):
         out[candidate] = -np.inf
-
-

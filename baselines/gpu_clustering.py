@@ -35,8 +35,9 @@ def _score(request, gpu_free_total, gpu_tenants, out):  # type: ignore[no-untype
         sizes_here = 0
         for other in range(gpu_tenants.shape[1]):
             sizes_here += gpu_tenants[node, other] > 0
+        band = 0
         if gpu_tenants[node, size] > 0:
             band = 75 if sizes_here == 1 else 50
-        else:
-            band = 25 if sizes_here == 0 else 0
+        elif sizes_here == 0:
+            band = 25
         out[node] = 25 * (LARGEST_GPU_MILLI - gpu_free_total[node]) // LARGEST_GPU_MILLI + band

@@ -243,7 +243,9 @@ class Speed:
 
         workload = load(self.trace)
         full = full_fgd_run(workload)  # first, so that the peak of memory is its own
-        table = Table("what", "nodes", "per second", "ratio to bare SimPy timeouts/s", title=f"speed on {workload.name}")
+        table = Table(
+            "what", "nodes", "per second", "ratio to bare SimPy timeouts/s", title=f"speed on {workload.name}"
+        )
         for figure in measure(workload, self.seconds):
             table.add_row(figure.what, f"{figure.nodes:,}", f"{figure.per_s:,.0f}", f"{figure.ratio:.4f}")
         console = Console()
@@ -268,7 +270,7 @@ def main(arguments: list[str] | None = None) -> int:
     """Run a command; the exit status is 0, 2 for a caller's mistake or bad input, 130 when interrupted."""
     command: Bench | Train | Traces | Speed = tyro.cli(
         Command, prog="clustersim", args=arguments, config=(OmitSubcommandPrefixes,)
-    )  # type: ignore[call-overload]
+    )
     try:
         command.run()
     except ClustersimError as error:

@@ -179,7 +179,7 @@ class Cluster:
         return (
             f"the request does not fit on {where}: asked {request[CPU]} CPU milli, {request[MEMORY]} MiB, "
             f"{request[NUM_GPU]} x {request[GPU_SHARE]} GPU milli; free {self._cpu_free[node]} CPU milli, "
-            f"{self._memory_free[node]} MiB, GPU milli {self._gpu_free[node].tolist()}; choose a node that the mask allows"
+            f"{self._memory_free[node]} MiB, GPU milli {self._gpu_free[node].tolist()}; choose one that the mask allows"
         )
 
 

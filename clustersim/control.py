@@ -1,8 +1,8 @@
 """The question-and-answer loop: simulated processes ask, whoever drives the simulation answers.
 
-    scenario --ask--> ControlPlane --advance--> Decision --a policy picks k--> ControlPlane.answer --> scenario
+    scenario --ask--> ControlPlane --advance--> Decision --a policy picks k--> answer --> scenario
 
-The driver may be `clustersim.policy.run` (benchmarks), a Gymnasium environment or anything else; a scenario never knows.
+The driver may be `clustersim.policy.run` (benchmarks), a Gymnasium environment or anything else; no scenario knows.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from clustersim.errors import IllegalAnswer
 NO_CANDIDATE = -1
 """What an asker is told when no candidate was legal at the moment the question surfaced; nobody was asked then."""
 
-Then = Callable[[int, Any], None]
+Then = Callable[[int, Any], object]
 """Called with the answer k (or NO_CANDIDATE) and the detail that the policy left on the decision."""
 
 

@@ -40,7 +40,7 @@ class EventLog:
         return pd.DataFrame(
             {
                 "time_s": time_s,
-                "kind": pd.Categorical.from_codes(kind.astype(np.int8).tolist(), categories=list(self.kinds)),
+                "kind": pd.Categorical.from_codes(kind.astype(np.int8), categories=pd.Index(self.kinds)),
                 "subject": subject.astype(np.int64),
                 "place": place.astype(np.int64),
                 "value": value.astype(np.int64),

@@ -123,7 +123,7 @@ def _read_only(array: Floats) -> Floats:
 @njit(cache=True)
 def fgd_score(before: float, after: float) -> float:
     """floor(100 * sigmoid((before - after) / 1000)); `before` and `after` are F_n in GPU milli."""
-    return np.floor(MAX_SCORE / (1.0 + np.exp(-(before - after) / GPU_MILLI)))
+    return float(np.floor(MAX_SCORE / (1.0 + np.exp(-(before - after) / GPU_MILLI))))
 
 
 @njit(cache=True)

@@ -74,10 +74,10 @@ def run(simulation: Simulation, policies: Mapping[str, Policy]) -> int:
         policy.reset(simulation.streams[f"policy/{role}"])
     before = control.answers
     while (decision := control.advance()) is not None:
-        policy = policies.get(decision.role)
-        if policy is None:
+        player = policies.get(decision.role)
+        if player is None:
             raise ConfigError(f"nobody plays the role {decision.role!r}; policies were given for {sorted(policies)}")
-        control.answer(decision, policy.act(decision))
+        control.answer(decision, player.act(decision))
     return control.answers - before
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -73,8 +74,8 @@ class PodWorkload:
     pods: PodTable
 
 
-def _taken(table: NodeTable | PodTable, rows: NDArray[np.int64]) -> dict[str, object]:
-    columns: dict[str, object] = {}
+def _taken(table: NodeTable | PodTable, rows: NDArray[np.int64]) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
     for field in fields(table):
         column = getattr(table, field.name)
         columns[field.name] = column[rows] if isinstance(column, np.ndarray) else tuple(column[row] for row in rows)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import gymnasium
 import numpy as np
@@ -34,7 +34,8 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
     quantities (so that another reward can be computed), and at the end of an episode its `metrics`.
     """
 
-    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}
+    # RUF012 off: Gymnasium declares metadata as an instance variable, so ClassVar would be an error of its own.
+    metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
     def __init__(
         self, role: str, reward: str, others: Mapping[str, Policy] | None = None, render_mode: str | None = None

@@ -28,8 +28,9 @@ MAX_MEMORY_MIB = 1_048_576.0
 MAX_GPUS = 8
 """Features are shares of these, the largest node of openb, and are clipped at 1."""
 
-# One function per column, of one node: (request, fits, cpu free, memory free, GPU milli free per device in descending
-# order, devices of the node, F_n now, F_n after placing, the least change of F_n on any node that fits). They are inlined into the kernel below.
+# One function per column, of one node: (request, whether it fits, CPU milli free, memory MiB free, GPU milli free per
+# device, devices of the node, F_n now, F_n after placing, the least change of F_n on any node that fits).
+# They are inlined into the kernel below.
 
 
 @njit(cache=True)
@@ -112,10 +113,28 @@ NODE_COLUMNS = (
     Column("gpus", "GPU devices, share of 8", 0, 1, _gpus),
     Column("gpus_whole", "untouched devices, share of 8", 0, 1, _gpus_whole),
     Column("gpu_shared_free", "free GPU on devices in use, share of 8 devices", 0, 1, _gpu_shared_free),
-    Column("share_slack", "left on the tightest device with room for the pod's share, share of a device; 1: none", 0, 1, _share_slack),
+    Column(
+        "share_slack",
+        "left on the tightest device with room for the pod's share, share of a device; 1: none",
+        0,
+        1,
+        _share_slack,
+    ),
     Column("fragmented", "fragmented GPU F_n, share of 8 devices", 0, 1, _fragmented),
-    Column("fragmentation_change", "change of F_n by placing the pod, in devices, clipped; 0 where it does not fit", -1, 1, _fragmentation_change),
-    Column("fragmentation_regret", "how much more F_n changes than on the best node, in quarters of a device, clipped; 1 where it does not fit", 0, 1, _fragmentation_regret),
+    Column(
+        "fragmentation_change",
+        "change of F_n by placing the pod, in devices, clipped; 0 where it does not fit",
+        -1,
+        1,
+        _fragmentation_change,
+    ),
+    Column(
+        "fragmentation_regret",
+        "how much more F_n changes than on the best node, in quarters of a device, clipped; 1 where it does not fit",
+        0,
+        1,
+        _fragmentation_regret,
+    ),
 )
 
 

@@ -199,10 +199,10 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(
 ) -> None:
     write_atomically(tmp_path / "file", b"old")
 
-    def disk_is_full(descriptor: int) -> None:
+    def disk_is_full(source: Path, target: Path) -> None:
         raise OSError("no space left on device")
 
-    monkeypatch.setattr("os.fsync", disk_is_full)
+    monkeypatch.setattr("os.replace", disk_is_full)
     with pytest.raises(OSError, match="no space left"):
         write_atomically(tmp_path / "file", b"new")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"old")]

@@ -142,6 +142,8 @@ def test_blank_lines_hold_no_pod_and_do_not_shift_line_numbers(folder: Path) -> 
         (POD_LIST, "p-0,12000", "p-0,NaN", "line 2, column 'cpu_milli': 'NaN' must be a whole number, 0 or more"),
         (POD_LIST, "p-0,12000", "p-0,12000.5", "line 2, column 'cpu_milli': '12000.5' must be a whole number"),
         (POD_LIST, "p-0,12000", "p-0,9" + "9" * 30, "line 2, column 'cpu_milli': '9999"),
+        (POD_LIST, "p-0,12000", 'p-0,"12000\n"', "line 3, column 'cpu_milli': '12000\\n' must be a whole number"),
+        (POD_LIST, "p-0,12000", "p-0, 12000", "line 2, column 'cpu_milli': ' 12000' must be a whole number"),
         (POD_LIST, "p-0,", ",", "line 2, column 'name': '' must not be empty"),
         (POD_LIST, "p-2,", "p-0,", "line 4, column 'name': 'p-0' repeats an earlier line"),
         (
@@ -227,6 +229,12 @@ def test_many_breaches_are_counted_and_the_first_five_shown(folder: Path) -> Non
         "line 5, column 'cpu_milli'",
     ]
     assert lines[6].strip() == "... and 7 more"
+
+
+def test_a_breach_of_a_rule_over_several_columns_counts_once(folder: Path) -> None:
+    replace(folder, POD_LIST, ",1,460,", ",1,1001,")
+    with pytest.raises(TraceError, match="1 breach of the rules"):
+        read_openb(folder)
 
 
 def test_an_empty_file_and_a_bare_header_are_told_apart(folder: Path) -> None:

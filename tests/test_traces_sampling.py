@@ -37,6 +37,12 @@ def test_a_systematic_sample_takes_each_index_its_share_of_times(weights: list[f
     assert (np.abs(taken - count * np.array(weights) / sum(weights)) < 1 + 1e-9).all()
 
 
+def test_a_systematic_sample_comes_in_random_order() -> None:
+    samples = [systematic_sample(np.ones(10), 100, np.random.default_rng(seed)).tolist() for seed in (1, 2)]
+    assert samples[0] != samples[1]
+    assert sorted(samples[0]) == sorted(samples[1])
+
+
 def test_sampled_nodes_keep_the_mix_of_shapes() -> None:
     nodes = openb_like(0).nodes
     sample = stratified_nodes(nodes, 121, np.random.default_rng(3))

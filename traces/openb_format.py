@@ -22,7 +22,7 @@ _UNIQUE = pa.Check(lambda names: ~names.duplicated(), error="repeats an earlier 
 
 
 def _text(pattern: str, rule: str) -> pa.Check:
-    return pa.Check.str_matches(rf"(?:{pattern})\Z", error=rule)
+    return pa.Check(lambda column: column.str.fullmatch(pattern), error=rule)
 
 
 # 15 digits: exact in int64 and in float64
@@ -81,25 +81,21 @@ _HISTORY_TEXT = pa.DataFrameSchema(
     }
 )
 _HISTORY_VALUES = pa.DataFrameSchema(
-    # ignore_na=False: otherwise a pod without scheduled_time would be exempt from every rule
     checks=[
         pa.Check(
             lambda pod: pod["deletion_time"] >= pod["creation_time"],
             name="deletion_time",
             error="must not be before `creation_time`",
-            ignore_na=False,
         ),
         pa.Check(
-            lambda pod: ~(pod["deletion_time"] < pod["scheduled_time"]),  # true where it was never scheduled
+            lambda pod: ~(pod["deletion_time"] < pod["scheduled_time"]),  # kept where the pod was never scheduled
             name="deletion_time",
             error="must not be before `scheduled_time`",
-            ignore_na=False,
         ),
         pa.Check(
             lambda pod: ~(pod["scheduled_time"] < pod["creation_time"]),
             name="scheduled_time",
             error="must not be before `creation_time`",
-            ignore_na=False,
         ),
     ]
 )

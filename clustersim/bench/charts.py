@@ -96,7 +96,7 @@ def line_chart(points: pd.DataFrame, policies: Sequence[str]) -> go.Figure:
     figure.update_yaxes(title=points["y_label"].iloc[0], automargin=True)
     # Above the plot, where it covers no data and grows by rows on a narrow screen.
     figure.update_layout(legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"})
-    return _styled(figure, height=460, showlegend=True)
+    return _styled(figure, height=420 + 8 * len(policies), showlegend=True)
 
 
 def quartiles_on_common_grid(

@@ -141,7 +141,7 @@ def _fingerprint(folder: Path) -> str:
 
 
 def _json(value: Any) -> JSON:
-    return None if value == float("inf") else value  # type: ignore[no-any-return]
+    return None if value == float("inf") else value
 
 
 def _series(simulation: PodPlacementSimulation) -> Mapping[str, Series]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -48,7 +48,7 @@ def bare_timeouts_per_s(count: int = 200_000) -> float:
     """Timeouts per second of a SimPy process that does nothing but wait."""
     env = simpy.Environment()
 
-    def waiting() -> Iterator[simpy.Event]:
+    def waiting() -> Generator[simpy.Event, None, None]:
         for _ in range(count):
             yield env.timeout(1)
 

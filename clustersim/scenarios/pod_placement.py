@@ -42,7 +42,10 @@ ARRIVE, BIND, START, FINISH, LOST = range(len(EVENTS))
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Pod:
-    """A pod as a policy sees it. `request` (5,) is described in `clustersim.cluster`; `shape` numbers distinct requests."""
+    """A pod as a policy sees it.
+
+    `request` (5,) is described in `clustersim.cluster`; `shape` numbers the distinct requests of the workload.
+    """
 
     row: int
     name: str
@@ -308,8 +311,9 @@ class PodPlacementSimulation:
         return max(self.env.now, pod.arrival_s / self.scenario.arrival_speedup)
 
     def _arrive_replay(self, event: simpy.Event) -> None:
-        self._arrived(event.value)
-        self._pending.add(event.value.row)
+        pod: Pod = event.value  # type: ignore[assignment]
+        self._arrived(pod)
+        self._pending.add(pod.row)
         self._want_round()
         self._schedule_arrival()
 
