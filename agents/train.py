@@ -43,7 +43,10 @@ class TrainConfig:
     seed: int = 1
     nodes: int = 64
     """Size of the clusters to train on; each episode draws its own sample of the trace's nodes."""
-    reward: Literal["allocation", "fragmentation"] = "allocation"
+    demand_ratio: float = 1.0
+    """Episodes end at this arrived GPU demand. It is what the agent is judged at: trained up to 1.3, it gives away
+    allocation at 100 % for allocation at 130 %."""
+    reward: Literal["allocation", "fragmentation", "shaped"] = "allocation"
     envs: int = 32
     """Environments in this process; subprocesses are slower when a step is this cheap."""
     rollout_steps: int = 128
@@ -90,7 +93,14 @@ def train(
     """
     checkpoint = _prepare(out, config, workload.name, resume)
     done = 0 if checkpoint is None else _steps_of(checkpoint)
-    make = partial(PodPlacementEnv, workload, nodes=config.nodes, reward=config.reward, flat=True)
+    make = partial(
+        PodPlacementEnv,
+        workload,
+        nodes=config.nodes,
+        demand_ratio=config.demand_ratio,
+        reward=config.reward,
+        flat=True,
+    )
     environments = DummyVecEnv([make for _ in range(config.envs)])
     environments.seed(int(np.random.SeedSequence([config.seed, done]).generate_state(1)[0] >> 1))
     if checkpoint is None:

@@ -98,7 +98,9 @@ class Train:
     seed: int = 1
     nodes: int = 64
     """Size of the clusters to train on; the agent plays on any size."""
-    reward: Literal["allocation", "fragmentation"] = "allocation"
+    demand_ratio: float = 1.0
+    """Episodes end at this arrived GPU demand, as a multiple of the capacity."""
+    reward: Literal["allocation", "fragmentation", "shaped"] = "allocation"
     envs: int = 32
     learning_rate: float = 1e-3
     gamma: float = 0.999
@@ -127,6 +129,7 @@ class Train:
             steps=self.steps,
             seed=self.seed,
             nodes=self.nodes,
+            demand_ratio=self.demand_ratio,
             reward=self.reward,
             envs=self.envs,
             learning_rate=self.learning_rate,

@@ -214,7 +214,7 @@ class PodPlacementEnv(DecisionEnv):
         *,
         nodes: int | None = None,
         rows: int | None = None,
-        reward: Literal["allocation", "fragmentation"] = "allocation",
+        reward: Literal["allocation", "fragmentation", "shaped"] = "allocation",
         flat: bool = False,
         render_mode: str | None = None,
         **scenario: Any,
@@ -223,7 +223,8 @@ class PodPlacementEnv(DecisionEnv):
         workload: nodes and pods; by default the embedded `openb-like` workload on 64 nodes.
         nodes: play every episode on a random sample of this many nodes.
         rows: rows of the table, at least as many as nodes; by default exactly as many.
-        reward: `allocation` or `fragmentation`, the decrease of that cost (percentage points of the GPU capacity).
+        reward: the decrease of the cost of that name, in percentage points of the GPU capacity: `allocation`,
+            `fragmentation`, or `shaped`, their sum.
         scenario: further fields of `clustersim.scenarios.pod_placement.PodPlacement`.
         """
         if reward not in REWARDS:

@@ -419,13 +419,19 @@ class PodPlacementSimulation:
     def cost(self, name: str) -> float:
         """A declared cost so far, in percentage points of the GPU capacity; its negative increase is a reward.
 
-        inflation: `allocation` falls by what is allocated, `fragmentation` is what is fragmented now.
+        inflation: `allocation` is minus what is allocated, `fragmentation` what is fragmented, `shaped` their sum: it
+        pays an allocation as `allocation` does, and charges a bad place at once and not when a later pod is lost.
         replay: the same quantities integrated over time, in point hours.
         """
-        quantity, sign = _COSTS[name]
-        integral: TimeIntegral = getattr(self, quantity)
-        amount = integral.value if self.scenario.mode == "inflation" else integral.integral(self.env.now) / 3600
-        return sign * 100 * share(amount, self.gpu_capacity_milli)
+        of_allocated, of_fragmented = _COSTS[name]
+        allocated, fragmented = self.gpu_allocated, self._fragmented
+        if self.scenario.mode == "inflation":
+            amount = of_allocated * allocated.value + of_fragmented * fragmented.value
+        else:
+            now_s = self.env.now
+            amount = of_allocated * allocated.integral(now_s) + of_fragmented * fragmented.integral(now_s)
+            amount /= 3600
+        return 100 * share(amount, self.gpu_capacity_milli)
 
     def raw(self) -> dict[str, Any]:
         """The plain quantities now, from which any other reward can be computed."""
@@ -455,7 +461,9 @@ class PodPlacementSimulation:
         if self.scenario.mode == "inflation":
             figures["pods_lost"] = float(self.lost_pods)
             for mark in MARKS_PERCENT:
-                allocated, fragmented = self.history.at_mark(mark, gpu_capacity)
+                allocated, fragmented = float("nan"), float("nan")
+                if mark <= 100 * self.scenario.demand_ratio + 1e-9:
+                    allocated, fragmented = self.history.at_mark(mark, gpu_capacity)
                 figures[f"gpu_allocation_at_{mark}"] = allocated
                 figures[f"gpu_fragmentation_at_{mark}"] = fragmented
             return figures
@@ -467,7 +475,7 @@ class PodPlacementSimulation:
         return figures
 
 
-_COSTS = {"allocation": ("gpu_allocated", -1), "fragmentation": ("_fragmented", +1)}
+_COSTS = {"allocation": (-1, 0), "fragmentation": (0, 1), "shaped": (-1, 1)}
 REWARDS = tuple(_COSTS)
 
 
@@ -500,15 +508,15 @@ class History:
         """Allocated and fragmented share at an arrived demand: the mean over arrivals within half a point of it.
 
         That is how the published table reads its values off. On a small cluster no arrival may fall into that point;
-        then it is the last arrival before it. NaN when the demand never came so far.
+        then it is the last arrival before it.
         """
         columns = self.columns()
         arrived = 100 * columns["arrived_gpu_milli"] / gpu_capacity_milli
         at = np.rint(arrived) == percent
         if not at.any():
             before = np.flatnonzero(arrived <= percent)
-            if arrived.size == 0 or arrived[-1] < percent - 1 or before.size == 0:
-                return float("nan"), float("nan")
+            if before.size == 0:
+                return 0.0, float("nan")
             at = before[-1:]
         allocated, fragmented = columns["allocated_gpu_milli"][at], columns["fragmented_gpu_milli"][at]
         return float(allocated.mean() / gpu_capacity_milli), float(fragmented.mean() / gpu_capacity_milli)
