@@ -66,7 +66,7 @@ class Fragmentation:
         self._version = np.zeros(nodes, dtype=np.int64)
         # What was computed for (shape, node) stays true until the node changes. A cluster sees few distinct shapes
         # (openb: 91) and a placement changes one node, so nearly everything is found here: an fgd run over 1,213
-        # nodes takes 0.6 s with it and 34 s without.
+        # nodes takes 0.36 s with it and 1.39 s without.
         seen = np.zeros((len(shapes), nodes), dtype=np.int64)
         after = np.zeros((len(shapes), nodes))
         device = np.full((len(shapes), nodes), -1, dtype=np.int8)

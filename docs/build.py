@@ -1,10 +1,24 @@
-"""Write the generated pages: docs/environments.md from the encoders that the environments use."""
+"""Write the generated pages and figures.
+
+python docs/build.py                                       docs/environments.md
+python docs/build.py results NAME FOLDER "TITLE"           docs/results/NAME.md and its figure, from a benchmark
+"""
 
 from __future__ import annotations
 
+import json
+import subprocess
+import sys
+from datetime import UTC, datetime
 from inspect import cleandoc
 from pathlib import Path
+from typing import Any
 
+import pandas as pd
+
+from clustersim.bench.metrics import MetricInfo
+from clustersim.bench.plots import plot_estimates, plot_series
+from clustersim.bench.pod_placement import INFLATION_METRICS, REPLAY_METRICS
 from clustersim.envs import ENVIRONMENTS
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
 
@@ -58,5 +72,70 @@ print(info["metrics"]["gpu_allocation_at_100"])
 """
 
 
+def results(name: str, folder: Path, title: str) -> str:
+    """The page of a finished benchmark: what was run, the table, the figure."""
+    summary = json.loads((folder / "summary.json").read_text())
+    metrics = INFLATION_METRICS if summary["config"]["mode"] == "inflation" else REPLAY_METRICS
+    reference, policies = summary["reference"], summary["policies"]
+    shown = [m for m in metrics if all(m.name in found for found in policies.values())]
+    main = next(metric for metric in metrics if metric.main)
+    ranked = sorted(policies, key=lambda p: policies[p][main.name]["mean"], reverse=main.better == "higher")
+    lines = [f"| policy | {' | '.join(m.axis_label for m in shown)} | {main.label} minus {reference} |"]
+    lines.append("|" + "---|" * (len(shown) + 2))
+    for policy in ranked:
+        cells = [_cell(policies[policy][m.name], m.factor, "{:.2f}") for m in shown]
+        versus = (
+            "reference" if policy == reference else _cell(summary["paired"][policy][main.name], main.factor, "{:+.2f}")
+        )
+        lines.append(f"| {policy} | {' | '.join(cells)} | {versus} |")
+    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
+    figure(name, folder, ranked, main)
+    seeds = summary["seeds"]
+    return f"""# {title}
+
+Mean and 95 % confidence interval (Student t) over seeds {seeds[0]}-{seeds[-1]}; differences are paired by seed.
+Trace `{Path(summary["trace"]).name}`, workload `{summary["config"]["workload"]}`, \
+content {summary["config"]["trace_sha256"]}; written {datetime.now(UTC):%Y-%m-%d} at commit {commit.strip()}.
+
+```
+{(folder / "command.txt").read_text().strip()}
+```
+
+{chr(10).join(lines)}
+
+![the same as a figure](../images/{name}.png)
+"""
+
+
+def figure(name: str, folder: Path, policies: list[str], main: MetricInfo) -> None:
+    """The figure of a benchmark: the main metric, and fragmentation as it develops."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    summary = json.loads((folder / "summary.json").read_text())
+    series = pd.read_parquet(folder / "series.parquet")
+    fragmentation = next(s for s in series["series"].unique() if s.startswith("fragmentation"))
+    drawing, (left, right) = plt.subplots(1, 2, figsize=(13, 4.6), width_ratios=(1, 1.2), layout="constrained")
+    plot_estimates(left, summary["policies"], main)
+    plot_series(right, series, fragmentation, policies)
+    right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    (HERE / "images").mkdir(exist_ok=True)
+    drawing.savefig(HERE / "images" / f"{name}.png", dpi=110)
+    plt.close(drawing)
+
+
+def _cell(found: dict[str, Any], factor: float, form: str) -> str:
+    mean, (low, high) = found["mean"], found["ci95"]
+    shown = form.format(mean * factor)
+    return shown if low is None else f"{shown} [{form.format(low * factor)}, {form.format(high * factor)}]"
+
+
 if __name__ == "__main__":
-    (HERE / "environments.md").write_text(environments())
+    if sys.argv[1:2] == ["results"]:
+        page, folder, title = sys.argv[2:5]
+        (HERE / "results").mkdir(exist_ok=True)
+        (HERE / "results" / f"{page}.md").write_text(results(page, Path(folder), title))
+    else:
+        (HERE / "environments.md").write_text(environments())

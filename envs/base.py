@@ -15,7 +15,7 @@ from clustersim.policy import Policy, Simulation
 
 
 class CostedSimulation(Simulation, Protocol):
-    """A simulation that declares costs, raw quantities and metrics."""
+    """A simulation that declares costs, raw quantities (`time_s` among them) and metrics."""
 
     def cost(self, name: str) -> float: ...
     def raw(self) -> dict[str, Any]: ...
@@ -66,9 +66,9 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
     def wait_candidate(self) -> int | None:
         """The candidate that means waiting, if the role has one."""
 
-    def to_action(self, mask: NDArray[np.bool_], out: NDArray[np.bool_]) -> None:
-        """Write the mask over candidates into the mask over actions."""
-        out[: len(mask)] = mask
+    def to_action(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        """The mask over candidates as a new mask over actions: callers keep masks past the next step."""
+        return mask.copy()
 
     def to_candidate(self, action: int) -> int:
         """The candidate that an action means."""
@@ -127,10 +127,7 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
         control = self.simulation.control
         while (decision := control.advance()) is not None and decision.role != self.role:
             control.answer(decision, self._others[decision.role].act(decision))
-        # A new array, because callers keep masks (rollout buffers, info dictionaries) past the next step.
-        self._mask = np.zeros(self._actions, dtype=np.bool_)
-        if decision is not None:
-            self.to_action(decision.mask, self._mask)
+        self._mask = np.zeros(self._actions, dtype=np.bool_) if decision is None else self.to_action(decision.mask)
         return decision
 
     def _fallback(self, decision: Decision) -> int:
@@ -138,8 +135,8 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
         return wait if wait is not None and decision.mask[wait] else int(decision.mask.argmax())
 
     def _info(self, illegal: bool) -> dict[str, Any]:
-        now_s = float(self.simulation.control.env.now)
         info: dict[str, Any] = self.simulation.raw()
+        now_s = info["time_s"]
         info["action_mask"] = self._mask
         info["elapsed_s"] = now_s - self._time_s
         info["illegal_action"] = illegal

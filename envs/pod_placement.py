@@ -260,12 +260,15 @@ class PodPlacementEnv(DecisionEnv):
         wait: int | None = simulation.wait
         return wait
 
-    def to_action(self, mask: NDArray[np.bool_], out: NDArray[np.bool_]) -> None:
+    def to_action(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+        if len(mask) == self._actions:
+            return mask.copy()
+        actions = np.zeros(self._actions, dtype=np.bool_)
+        nodes = len(mask) - self._waits
+        actions[:nodes] = mask[:nodes]
         if self._waits:
-            out[: len(mask) - 1] = mask[:-1]
-            out[-1] = mask[-1]
-        else:
-            out[: len(mask)] = mask
+            actions[-1] = mask[-1]
+        return actions
 
     def to_candidate(self, action: int) -> int:
         wait = self.wait_candidate()

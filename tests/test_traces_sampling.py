@@ -1,16 +1,11 @@
-"""Smaller versions of a mix: exact quotas, no node twice, the same draw for the same generator."""
+"""Whole numbers from shares: exact quotas, and samples that take each index its share of times."""
 
 from __future__ import annotations
 
-from collections import Counter
-
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from clustersim.errors import ConfigError
-from clustersim.traces import openb_like, stratified_nodes
 from clustersim.traces.sampling import largest_remainder, systematic_sample
 
 
@@ -41,34 +36,3 @@ def test_a_systematic_sample_comes_in_random_order() -> None:
     samples = [systematic_sample(np.ones(10), 100, np.random.default_rng(seed)).tolist() for seed in (1, 2)]
     assert samples[0] != samples[1]
     assert sorted(samples[0]) == sorted(samples[1])
-
-
-def test_sampled_nodes_keep_the_mix_of_shapes() -> None:
-    nodes = openb_like(0).nodes
-    sample = stratified_nodes(nodes, 121, np.random.default_rng(3))
-    assert len(sample) == 121
-    assert len(set(sample.name)) == 121
-    everything, some = (
-        Counter(zip(table.gpu_model, table.gpu_count, table.cpu_milli, table.memory_mib, strict=True))
-        for table in (nodes, sample)
-    )
-    for shape, count in everything.items():
-        assert abs(some[shape] - count * 121 / 1213) < 1, shape
-
-
-def test_sampled_nodes_stay_in_order_and_repeat_with_the_generator() -> None:
-    nodes = openb_like(0, nodes=100).nodes
-    draws = [stratified_nodes(nodes, 30, np.random.default_rng(seed)).name for seed in (1, 1, 2)]
-    assert draws[0] == draws[1] != draws[2]
-    assert list(draws[0]) == sorted(draws[0])
-
-
-def test_sampling_all_nodes_gives_them_back() -> None:
-    nodes = openb_like(0, nodes=40).nodes
-    assert stratified_nodes(nodes, 40, np.random.default_rng(0)).name == nodes.name
-
-
-@pytest.mark.parametrize("count", [0, 41])
-def test_more_nodes_than_there_are_or_none_are_refused(count: int) -> None:
-    with pytest.raises(ConfigError, match=f"cannot sample {count} of 40 nodes; ask for 1 to 40"):
-        stratified_nodes(openb_like(0, nodes=40).nodes, count, np.random.default_rng(0))

@@ -6,7 +6,6 @@ from clustersim.traces.fetch import fetch
 from clustersim.traces.load import load
 from clustersim.traces.locate import locate
 from clustersim.traces.openb_like import openb_like
-from clustersim.traces.sampling import stratified_nodes
 
 __all__ = [
     "CATALOG",
@@ -21,5 +20,4 @@ __all__ = [
     "load",
     "locate",
     "openb_like",
-    "stratified_nodes",
 ]

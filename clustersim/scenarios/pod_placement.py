@@ -217,8 +217,8 @@ class PodPlacementSimulation:
         self.placed_pods = 0
         self.lost_pods = 0
         self.gpu_allocated = TimeIntegral(0.0)
-        self._cpu_allocated = TimeIntegral(0.0)
-        self._memory_allocated = TimeIntegral(0.0)
+        self._cpu_allocated_milli = 0
+        self._memory_allocated_mib = 0
         self._fragmented = TimeIntegral(0.0, self.fragmentation.total)
         self._queueing_s = array("d")
         self._images = (
@@ -397,8 +397,8 @@ class PodPlacementSimulation:
         """A binding came (+1) or went (-1): bring the fragmentation and the integrals up to date."""
         now_s = self.env.now
         cpu_milli, memory_mib, num_gpu, gpu_milli, _ = binding.request.tolist()
-        self._cpu_allocated.add(now_s, sign * cpu_milli)
-        self._memory_allocated.add(now_s, sign * memory_mib)
+        self._cpu_allocated_milli += sign * cpu_milli
+        self._memory_allocated_mib += sign * memory_mib
         self.gpu_allocated.add(now_s, sign * num_gpu * gpu_milli)
         before = self.fragmentation.total
         self.fragmentation.update(binding.node)
@@ -410,8 +410,8 @@ class PodPlacementSimulation:
             self.arrived_gpu_milli,
             self.gpu_allocated.value,
             self.fragmentation.total,
-            self._cpu_allocated.value,
-            self._memory_allocated.value,
+            self._cpu_allocated_milli,
+            self._memory_allocated_mib,
         )
 
     # --- costs and metrics
@@ -436,7 +436,7 @@ class PodPlacementSimulation:
     def raw(self) -> dict[str, Any]:
         """The plain quantities now, from which any other reward can be computed."""
         return {
-            "time_s": float(self.env.now),
+            "time_s": self.env.now,
             "arrived_pods": self.arrived_pods,
             "placed_pods": self.placed_pods,
             "lost_pods": self.lost_pods,
@@ -452,8 +452,8 @@ class PodPlacementSimulation:
         gpu_capacity = self.gpu_capacity_milli
         figures = {
             "gpu_allocation": share(self.gpu_allocated.mean(now_s), gpu_capacity),
-            "cpu_allocation": share(self._cpu_allocated.mean(now_s), self.capacity["cpu_milli"]),
-            "memory_allocation": share(self._memory_allocated.mean(now_s), self.capacity["memory_mib"]),
+            "cpu_allocation": share(self.history.mean("allocated_cpu_milli", now_s), self.capacity["cpu_milli"]),
+            "memory_allocation": share(self.history.mean("allocated_memory_mib", now_s), self.capacity["memory_mib"]),
             "gpu_fragmentation": share(self._fragmented.mean(now_s), gpu_capacity),
             "pods_arrived": float(self.arrived_pods),
             "pods_placed": float(self.placed_pods),
@@ -503,6 +503,13 @@ class History:
         width = len(self.COLUMNS)
         table = np.array(self._flat, dtype=np.float64).reshape(-1, width)
         return dict(zip(self.COLUMNS, table.T, strict=True))
+
+    def mean(self, column: str, now_s: float) -> float:
+        """Time-weighted mean of a column from time 0 until now; a value holds until the next step."""
+        columns = self.columns()
+        if len(columns["time_s"]) == 0 or now_s == 0:
+            return float(columns[column][-1]) if len(columns["time_s"]) else 0.0
+        return float(columns[column] @ np.diff(columns["time_s"], append=now_s)) / now_s
 
     def at_mark(self, percent: int, gpu_capacity_milli: int) -> tuple[float, float]:
         """Allocated and fragmented share at an arrived demand: the mean over arrivals within half a point of it.
