@@ -47,14 +47,15 @@ def read_description(folder: Path) -> dict[str, Any]:
     path = folder / DESCRIPTION
     try:
         description: dict[str, Any] = json.loads(path.read_text())
-    except FileNotFoundError:
+        found_columns = dict(description["columns"])
+    except (FileNotFoundError, NotADirectoryError):
         raise ClustersimError(
             f"{folder} is no trained agent: it has no {DESCRIPTION}; name a folder that `clustersim train` wrote"
         ) from None
-    except json.JSONDecodeError as error:
-        raise ClustersimError(f"{path} is damaged: {error}") from None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ClustersimError(f"{path} is damaged: {type(error).__name__}: {error}") from None
     for table, names in columns().items():
-        found = description.get("columns", {}).get(table)
+        found = found_columns.get(table)
         if found != names:
             raise ClustersimError(
                 f"{folder} was trained on other observations: its {table} columns are {found}, "

@@ -6,9 +6,11 @@ is faster for one decision at a time; a test holds the two together.
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from zipfile import BadZipFile
 
 import numpy as np
 from numpy.typing import NDArray
@@ -68,9 +70,10 @@ class NodewiseWeights:
     @classmethod
     def load(cls, path: Path) -> NodewiseWeights:
         try:
-            with np.load(path, allow_pickle=False) as arrays:
+            # Opened here, because np.load leaves a file open that it finds to be damaged.
+            with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 return cls(**{name: arrays[name] for name in cls.__slots__})
-        except (OSError, KeyError, ValueError) as error:
+        except (OSError, EOFError, KeyError, ValueError, BadZipFile, zlib.error) as error:
             raise ClustersimError(f"{path} does not hold the weights of a node-wise policy: {error}") from error
 
 
@@ -94,6 +97,7 @@ def torch_network(shape: NodewiseShape, rows: int, waits: bool) -> torch.nn.Modu
             )
             nn.init.orthogonal_(self.logit.weight, gain=0.01)
             nn.init.zeros_(self.wait.weight)
+            self.waits = waits
             self.latent_dim_pi = rows + waits
             self.latent_dim_vf = 64
 
@@ -124,7 +128,7 @@ def torch_network(shape: NodewiseShape, rows: int, waits: bool) -> torch.nn.Modu
 
 
 def weights_of(network: torch.nn.Module) -> NodewiseWeights:
-    """The trained parameters as plain arrays."""
+    """The trained parameters as plain arrays; a network that was not trained to wait never prefers to."""
     state = {name: value.detach().cpu().numpy().astype(np.float32) for name, value in network.state_dict().items()}
     return NodewiseWeights(
         first=state["first.weight"].T.copy(),
@@ -133,5 +137,5 @@ def weights_of(network: torch.nn.Module) -> NodewiseWeights:
         second_bias=state["second.bias"],
         logit=state["logit.weight"][0],
         wait=state["wait.weight"][0],
-        wait_bias=state["wait.bias"][0],
+        wait_bias=state["wait.bias"][0] if network.waits else np.array(-np.inf, dtype=np.float32),
     )

@@ -27,7 +27,7 @@ class Fgd:
 
     def act(self, decision: Decision) -> int:
         if len(self._scores) != len(decision.mask):
-            self._scores = np.full(len(decision.mask), -np.inf)
+            self._scores = np.empty(len(decision.mask))
         fragmentation = decision.view.fragmentation
         after, device = fragmentation.after(decision.subject.shape, decision.mask)
         _score(fragmentation.per_node, after, decision.mask, self._scores)
@@ -42,5 +42,4 @@ def _score(before, after, mask, out):  # type: ignore[no-untyped-def]
     for node in range(len(before)):
         if mask[node]:
             out[node] = fgd_score(before[node], after[node])
-    for candidate in range(len(before), len(out)):
-        out[candidate] = -np.inf
+    out[len(before) :] = -np.inf

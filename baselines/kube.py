@@ -17,8 +17,8 @@ from clustersim.control import Decision
 
 MAX_NODE_SCORE = 100
 DEFAULT_CPU_MILLI = 100
-DEFAULT_MEMORY_MIB = 200_000_000 // 2**20  # 200 MB
-"""What a pod without a request counts as when it is scored."""
+DEFAULT_MEMORY_MIB = 200
+"""What a pod without a request counts as when it is scored; the Go source says 200 MB and means 200 * 1024 * 1024."""
 
 
 def kube_default(decision: Decision, out: NDArray[np.float64]) -> None:
@@ -59,10 +59,10 @@ def least_allocated(capacity: int, requested: int) -> int:
 
 @njit(cache=True)
 def most_allocated(capacity: int, requested: int) -> int:
-    """Requested percent after placing, rounded down; 0 when too much is requested."""
-    if capacity == 0 or requested > capacity:
+    """Requested percent after placing, rounded down; a request above the capacity counts as the capacity."""
+    if capacity == 0:
         return 0
-    return requested * MAX_NODE_SCORE // capacity
+    return min(requested, capacity) * MAX_NODE_SCORE // capacity
 
 
 @njit(cache=True)

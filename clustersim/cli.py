@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 import sys
 from dataclasses import dataclass
@@ -61,6 +62,8 @@ class Bench:
 
         if self.seeds < 1:
             raise ConfigError(f"--seeds is {self.seeds}; it has to be at least 1")
+        if self.first_seed < 0:
+            raise ConfigError(f"--first-seed is {self.first_seed}; it has to be at least 0")
         bench = PodPlacementBench(
             self.trace,
             self.workload,
@@ -93,19 +96,21 @@ class Train:
     """Folder for checkpoints, TensorBoard logs, the agent and its evaluation."""
     trace: str = "openb-like"
     workload: str = "default"
-    steps: int = 600_000
+    steps: int = 400_000
     """Decisions in total."""
     seed: int = 1
     nodes: int = 64
     """Size of the clusters to train on; the agent plays on any size."""
     demand_ratio: float = 1.0
     """Episodes end at this arrived GPU demand, as a multiple of the capacity."""
-    reward: Literal["allocation", "fragmentation", "shaped"] = "allocation"
+    reward: Literal["allocation", "fragmentation", "shaped"] = "shaped"
     envs: int = 32
-    learning_rate: float = 1e-3
-    gamma: float = 0.999
+    minibatch: int = 1024
+    """Has to divide envs x 128, the decisions of a rollout."""
+    learning_rate: float = 5e-4
+    gamma: float = 0.99
     hidden: int = 32
-    checkpoint_every: int = 50_000
+    checkpoint_every: int = 25_000
     device: str = "auto"
     """`auto` uses CUDA when there is one."""
     resume: bool = False
@@ -123,6 +128,7 @@ class Train:
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
         from clustersim.agents.train import TrainConfig, train
+        from clustersim.bench.pod_placement import make_policy
         from clustersim.traces import load
 
         config = TrainConfig(
@@ -132,12 +138,17 @@ class Train:
             demand_ratio=self.demand_ratio,
             reward=self.reward,
             envs=self.envs,
+            minibatch=self.minibatch,
             learning_rate=self.learning_rate,
             gamma=self.gamma,
             hidden=self.hidden,
             checkpoint_every=self.checkpoint_every,
             device=self.device,
         )
+        if self.evaluation_seeds < 1:
+            raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 1")
+        for name in filter(None, map(str.strip, self.evaluate.split(","))):  # before hours of training, not after
+            make_policy(name)
         # The matrices are small: a second thread costs more in hand-overs than it computes.
         torch.set_num_threads(1)
         columns = (TextColumn("training"), BarColumn(), TextColumn("{task.completed:,.0f}/{task.total:,.0f} decisions"))
@@ -270,12 +281,20 @@ Command = (
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run a command; the exit status is 0, 2 for a caller's mistake or bad input, 130 when interrupted."""
+    """Run a command; the exit status is 0, 2 for a caller's mistake or bad input, 130 when interrupted.
+
+    141 means, as for any command, that the reader of a pipe went away.
+    """
     command: Bench | Train | Traces | Speed = tyro.cli(
         Command, prog="clustersim", args=arguments, config=(OmitSubcommandPrefixes,)
     )
     try:
         command.run()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # The reader has enough, as in `| head`. The interpreter flushes once more at its end: let that go nowhere.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
     except ClustersimError as error:
         print(f"clustersim: {error}", file=sys.stderr)
         return 2

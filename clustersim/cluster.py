@@ -19,6 +19,9 @@ ANY_MODEL = -1
 
 Ints = NDArray[np.int64]
 
+_TIGHTEST = 1 << 32
+"""In place of a device index: wherever the share fits most tightly."""
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class ClusterView:
@@ -61,13 +64,14 @@ def accepted_models(gpu_spec: tuple[str, ...], models: tuple[str, ...]) -> int:
     return sum(1 << i for i, model in enumerate(models) if model in gpu_spec)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Binding:
     """A request that holds its part of a node: what `release` gives back."""
 
     request: Ints
     node: int
     devices: int  # bit set of device indices
+    held: bool = True
 
 
 class Cluster:
@@ -145,7 +149,7 @@ class Cluster:
         devices = _bind(
             request,
             node,
-            -1 if device is None else device,
+            _TIGHTEST if device is None else device,
             self._cpu_free,
             self._memory_free,
             self._model_bit,
@@ -160,7 +164,10 @@ class Cluster:
         return Binding(request, node, devices)
 
     def release(self, binding: Binding) -> None:
-        """Take back what a binding holds; a binding is released once."""
+        """Take back what a binding holds. Raises ValueError when it was released before."""
+        if not binding.held:
+            raise ValueError(f"a binding on node {self.view.names[binding.node]!r} is released twice; release it once")
+        binding.held = False
         _release(
             binding.request,
             binding.node,
@@ -175,6 +182,8 @@ class Cluster:
         )
 
     def _why_not(self, request: Ints, node: int, device: int | None) -> str:
+        if not 0 <= node < len(self):
+            return f"there is no node {node}; the cluster has {len(self)}, and the mask says which are legal"
         where = f"node {self.view.names[node]!r}" + ("" if device is None else f", device {device}")
         return (
             f"the request does not fit on {where}: asked {request[CPU]} CPU milli, {request[MEMORY]} MiB, "
@@ -283,9 +292,9 @@ def _bind(  # type: ignore[no-untyped-def]
     devices = 0
     count, share = request[NUM_GPU], request[GPU_SHARE]
     if count > 0 and share < GPU_MILLI:
-        if device < 0:
+        if device == _TIGHTEST:
             device = _tightest_device(gpu_free, node, share)
-        if device >= gpu_free.shape[1] or gpu_free[node, device] < share:
+        if not 0 <= device < gpu_free.shape[1] or gpu_free[node, device] < share:
             return -1
         gpu_free[node, device] -= share
         gpu_tenants[node, 0] += 1

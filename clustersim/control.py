@@ -90,8 +90,9 @@ class ControlPlane:
 
     @property
     def can_wait(self) -> bool:
-        """Whether anything is still scheduled (within the horizon) that could change the situation."""
-        return bool(self.env.peek() < self.horizon_s or self._asked or self._settling)
+        """Whether anything is still scheduled, within the horizon, that could change the situation."""
+        next_s = self.env.peek()
+        return bool((next_s < inf and next_s <= self.horizon_s) or self._asked or self._settling)
 
     def ask(self, role: Role, subject: Any, then: Then) -> None:
         """Raise a question; `then` is called with the answer, at the same instant."""
@@ -133,22 +134,24 @@ class ControlPlane:
         """Run until the next question and return it with every further question of that instant to *other* agents.
 
         They are meant for agents that answer at the same time. As soon as one is answered the masks of the rest may
-        be out of date: `answer` looks again, and `still_legal` tells beforehand. Empty when the simulation is over.
+        be out of date: `answer` looks again, and `still_legal` tells beforehand. A further question to an agent comes
+        with the next call, and so does every question behind one whose asker was told NO_CANDIDATE and set something
+        off. Empty when the simulation is over.
         """
         first = self.advance()
         if first is None:
             return []
         decisions = [first]
-        agents = {(first.role, first.agent)}
+        agents = {first.agent}
         held_back = []
-        while self._asked:
-            role = self._asked[0][0]
-            if (role.name, role.agent) in agents:
+        while self._asked and not self._settling and self.env.peek() > self.env.now:
+            agent = self._asked[0][0].agent
+            if agent in agents:
                 held_back.append(self._asked.popleft())
                 continue
             decision = self._surface()
             if decision is not None:
-                agents.add((role.name, role.agent))
+                agents.add(agent)
                 decisions.append(decision)
         self._asked.extendleft(reversed(held_back))
         return decisions

@@ -11,6 +11,7 @@ USENIX ATC 2023, and the authors' simulator.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numba import njit
@@ -71,6 +72,7 @@ class Fragmentation:
         after = np.zeros((len(shapes), nodes))
         device = np.full((len(shapes), nodes), -1, dtype=np.int8)
         self._known = tuple(zip(seen, after, device, strict=True))
+        self._shown = tuple((_read_only(a), _read_only(d)) for a, d in zip(after, device, strict=True))
         self.total = 0.0
         for node in range(nodes):
             self.update(node)
@@ -111,10 +113,10 @@ class Fragmentation:
             after,
             device,
         )
-        return after, device
+        return self._shown[shape]
 
 
-def _read_only(array: Floats) -> Floats:
+def _read_only(array: NDArray[Any]) -> NDArray[Any]:
     view = array.view()
     view.flags.writeable = False
     return view

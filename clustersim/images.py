@@ -51,6 +51,7 @@ class ImageCache:
         """A pod no longer needs an image on a node."""
         images = self._images[node]
         images[image].users -= 1
+        images.move_to_end(image)  # it was in use until now, so it is the most recently used
         self._make_room(images)
 
     def held_mib(self, node: int) -> int:

@@ -50,7 +50,8 @@ class ScorePolicy:
 
     def act(self, decision: Decision) -> int:
         if len(self._scores) != len(decision.mask):
-            self._scores = np.full(len(decision.mask), -np.inf)
+            self._scores = np.empty(len(decision.mask))
+        self._scores.fill(-np.inf)
         self._score(decision, self._scores)
         if self._random_ties:
             return int(best_legal_at_random(self._scores, decision.mask, self._rng.random()))

@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.errors import ConfigError
+
 GPU_MILLI = 1000
 """Milli-units of one whole GPU device."""
 
@@ -51,6 +53,17 @@ class PodTable:
     duration_s: NDArray[np.float64]
     image: tuple[str, ...]
     image_mib: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        whole = (self.num_gpu >= 1) & (self.gpu_milli == GPU_MILLI)
+        share = (self.num_gpu == 1) & (self.gpu_milli > 0) & (self.gpu_milli < GPU_MILLI)
+        odd = np.flatnonzero(~(whole | share | ((self.num_gpu == 0) & (self.gpu_milli == 0))))
+        if len(odd):
+            row = odd[0]
+            raise ConfigError(
+                f"{len(odd)} pods ask for GPUs in a way that does not exist, the first is {self.name[row]!r} with "
+                f"{self.num_gpu[row]} x {self.gpu_milli[row]} milli; allowed are 0 x 0, 1 x (1 to 999) and n x 1000"
+            )
 
     def __len__(self) -> int:
         return len(self.name)

@@ -58,7 +58,8 @@ print(info["metrics"]["gpu_allocation_at_100"])
   `info["illegal_actions"]` counts.
 - **Reward.** The decrease of the declared cost since the decision before, in percentage points of the GPU
   capacity: `allocation` (default) pays what is allocated, `fragmentation` charges what is fragmented as FGD
-  defines it, `shaped` does both. In replay mode they are integrated over time (point hours).
+  defines it, `shaped` charges lost (in replay mode: pending) demand and fragmentation, and learns fastest. In
+  replay mode they are integrated over time (point hours).
 - **info.** `elapsed_s`, the raw quantities (`allocated_gpu_milli`, `fragmented_gpu_milli`, `arrived_gpu_milli`,
   ...), and at the end of the episode `metrics`.
 

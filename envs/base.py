@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.control import Decision
+from clustersim.errors import ConfigError
 from clustersim.policy import Policy, Simulation
 
 
@@ -41,7 +42,7 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
         self, role: str, reward: str, others: Mapping[str, Policy] | None = None, render_mode: str | None = None
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
-            raise ValueError(f"render_mode is {render_mode!r}; choose one of {self.metadata['render_modes']} or None")
+            raise ConfigError(f"render_mode is {render_mode!r}; choose one of {self.metadata['render_modes']} or None")
         self.render_mode = render_mode
         self.role = role
         self.reward = reward
@@ -51,6 +52,14 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
         self._mask: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
         self._actions = 0
         self._illegal_actions = 0
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Copies and pickles leave the running episode behind and ask for a reset.
+
+        A copied simulation would play on wrongly: views of its arrays become arrays of their own.
+        """
+        nothing = np.zeros(0, dtype=np.bool_)
+        return {**self.__dict__, "_simulation": None, "_decision": None, "_mask": nothing}
 
     # --- what a scenario's environment provides
 

@@ -84,7 +84,7 @@ def _gpu_shared_free(request, fits, cpu, memory, gpu, gpus, now, after, least): 
 def _share_slack(request, fits, cpu, memory, gpu, gpus, now, after, least):  # type: ignore[no-untyped-def]
     slack = GPU_MILLI
     for device in range(len(gpu)):
-        if request[GPU_SHARE] <= gpu[device] and gpu[device] - request[GPU_SHARE] < slack:
+        if 0 < request[GPU_SHARE] <= gpu[device] and gpu[device] - request[GPU_SHARE] < slack:
             slack = gpu[device] - request[GPU_SHARE]
     return slack / GPU_MILLI
 
@@ -224,11 +224,13 @@ class PodPlacementEnv(DecisionEnv):
         nodes: play every episode on a random sample of this many nodes.
         rows: rows of the table, at least as many as nodes; by default exactly as many.
         reward: the decrease of the cost of that name, in percentage points of the GPU capacity: `allocation`,
-            `fragmentation`, or `shaped`, their sum.
+            `fragmentation`, or `shaped`, which charges lost pods and fragmentation.
         scenario: further fields of `clustersim.scenarios.pod_placement.PodPlacement`.
         """
         if reward not in REWARDS:
             raise ConfigError(f"reward is {reward!r}; choose one of {', '.join(REWARDS)}")
+        if workload is not None and not isinstance(workload, PodWorkload):
+            raise ConfigError(f"workload is {workload!r}; give a PodWorkload, as clustersim.traces.load returns one")
         super().__init__(PLACE, reward, render_mode=render_mode)
         if workload is None:
             from clustersim.traces import load  # only for the default: reading traces needs pandas

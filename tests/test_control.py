@@ -69,8 +69,9 @@ def test_a_question_surfaces_after_everything_else_of_its_instant() -> None:
 
 def test_the_mask_is_computed_when_the_question_surfaces_and_not_when_it_was_raised() -> None:
     world = World()
-    world.ask(world.role(), "first")
-    world.ask(world.role(), "second")
+    role = world.role()
+    world.ask(role, "first")
+    world.ask(role, "second")
     first = world.control.advance()
     assert first is not None
     world.control.answer(first, 0)
@@ -287,7 +288,6 @@ def test_agents_may_answer_in_any_order() -> None:
     assert world.told == [("c", 0), ("a", 1), ("b", 2)]
 
 
-@pytest.mark.xfail(strict=True, reason="advance_all surfaces the rest before what NO_CANDIDATE set off has happened")
 def test_questions_asked_together_see_what_an_unasked_asker_did() -> None:
     world = World()
     none_legal = Role("other", "unlucky", 1, None, lambda _subject, out: False)
@@ -301,7 +301,6 @@ def test_questions_asked_together_see_what_an_unasked_asker_did() -> None:
     assert decisions[1].mask[2] == np.False_
 
 
-@pytest.mark.xfail(strict=True, reason="advance_all keys on (role, agent): an agent with two roles is asked twice at once")
 def test_an_agent_with_two_roles_is_asked_one_question_at_a_time() -> None:
     world = World()
     world.ask(world.role("a", "place"), "placing")
@@ -351,11 +350,9 @@ def test_waiting_makes_sense_only_while_something_is_scheduled() -> None:
     world.at(9.0, lambda: None)
     assert world.control.can_wait
     world.env.step()
-    assert not world.control.can_wait
+    assert not world.control.can_wait  # 11 s is beyond the horizon
     world.control.settle(lambda: None)
     assert world.control.can_wait
-    world.control.advance()
-    assert not world.control.can_wait
 
 
 def test_waiting_makes_sense_while_another_question_of_the_instant_is_open() -> None:
@@ -370,7 +367,6 @@ def test_waiting_makes_sense_while_another_question_of_the_instant_is_open() -> 
     assert not world.control.can_wait
 
 
-@pytest.mark.xfail(strict=True, reason="can_wait compares with < where advance lets events at the horizon happen")
 def test_waiting_makes_sense_for_an_event_at_the_horizon_itself() -> None:
     world = World(horizon_s=10.0)
     world.at(10.0, lambda: None)

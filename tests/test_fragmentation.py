@@ -152,7 +152,8 @@ def near_a_step(before: float, after: float) -> bool:
 
 
 @pytest.mark.parametrize(
-    ("before", "after", "score"), [(0, 0, 50), (1000, 0, 73), (0, 1000, 26), (8000, 0, 99), (0, 8000, 0), (600, 650, 48)]
+    ("before", "after", "score"),
+    [(0, 0, 50), (1000, 0, 73), (0, 1000, 26), (8000, 0, 99), (0, 8000, 0), (600, 650, 48)],
 )
 def test_the_score_is_a_rounded_down_sigmoid_of_the_decrease(before: float, after: float, score: int) -> None:
     assert fgd_score(before, after) == score == plain_score(before, after)
@@ -237,7 +238,6 @@ def test_the_fragmentation_per_node_is_read_only() -> None:
         small().per_node[0] = 1.0
 
 
-@pytest.mark.xfail(strict=True, reason="after() hands out its memo: what a policy writes there is believed from then on")
 def test_what_a_policy_is_told_about_after_is_read_only() -> None:
     after, _device = small().after(0, np.array([True, True]))
     with pytest.raises(ValueError, match="read-only"):

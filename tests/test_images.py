@@ -113,7 +113,6 @@ def test_an_impossible_budget_is_refused(budget: float) -> None:
         ImageCache(1, 1.0, budget)
 
 
-@pytest.mark.xfail(strict=True, reason="recency is the start of the last use; for the kubelet an image in use is recent")
 def test_an_image_that_was_used_until_just_now_outlives_one_that_was_left_long_ago() -> None:
     cache = ImageCache(1, bandwidth_mib_s=10.0, budget_mib=100)
     cache.use(0, "used until 100 s", 50, now_s=0.0)

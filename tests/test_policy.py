@@ -93,7 +93,6 @@ def test_a_candidate_that_a_score_leaves_alone_is_the_last_choice() -> None:
     assert policy.act(decision_of([False, False, True])) == 2
 
 
-@pytest.mark.xfail(strict=True, reason="ScorePolicy never clears its buffer: what was scored once keeps that score")
 def test_a_candidate_that_a_score_leaves_alone_does_not_keep_its_score_of_before() -> None:
     def only_the_preferred(decision: Decision, out: NDArray[np.float64]) -> None:
         out[decision.view] = 1.0

@@ -254,6 +254,7 @@ def test_an_empty_file_and_a_bare_header_are_told_apart(folder: Path) -> None:
         (PODS.encode(), "the name says gzip, the content is not"),
         (gzip.compress(PODS.encode("utf-16")), "is not UTF-8 text"),
     ],
+    ids=("cut off", "damaged", "no gzip", "no UTF-8"),
 )
 def test_a_damaged_gzip_is_named(folder: Path, content: bytes, message: str) -> None:
     (folder / POD_LIST).unlink()

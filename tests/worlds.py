@@ -95,7 +95,9 @@ node_dicts = st.builds(
     gpus=st.sampled_from([0, 1, 2, 3]),
     model=st.sampled_from(MODELS),
 )
-gpu_node_dicts = st.builds(node, cpu=st.sampled_from([4000, 8000]), gpus=st.integers(1, 3), model=st.sampled_from(MODELS))
+gpu_node_dicts = st.builds(
+    node, cpu=st.sampled_from([4000, 8000]), gpus=st.integers(1, 3), model=st.sampled_from(MODELS)
+)
 specs = st.sampled_from([(), (), ("T4",), ("T4", "V100"), ("H100",)])
 cpu_amounts = st.sampled_from([0, 500, 1000, 2500])
 memory_amounts = st.sampled_from([0, 512, 2000])

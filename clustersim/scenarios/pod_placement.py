@@ -101,15 +101,19 @@ class PodPlacement:
         for name, choices in (("mode", get_args(Mode)), ("queue", get_args(Queue))):
             if getattr(self, name) not in choices:
                 raise ConfigError(f"{name} is {getattr(self, name)!r}; choose one of {', '.join(choices)}")
-        if not self.demand_ratio > 0:
-            raise ConfigError(f"demand_ratio is {self.demand_ratio}; it has to be positive")
+        if not 0 < self.demand_ratio < inf:
+            raise ConfigError(f"demand_ratio is {self.demand_ratio}; it has to be positive and finite")
+        if not self.image_bandwidth_mib_s > 0:
+            raise ConfigError(f"image_bandwidth_mib_s is {self.image_bandwidth_mib_s}; it has to be positive")
+        if not self.image_cache_mib >= 0:
+            raise ConfigError(f"image_cache_mib is {self.image_cache_mib}; it has to be at least 0")
         if not 0 < self.arrival_speedup < inf:
             raise ConfigError(f"arrival_speedup is {self.arrival_speedup}; it has to be positive")
         if not 0 < self.typical_share <= 1:
             raise ConfigError(f"typical_share is {self.typical_share}; it has to be in (0, 1]")
         if self.image_mib < 0:
             raise ConfigError(f"image_mib is {self.image_mib}; it has to be at least 0")
-        if self.nodes is not None and not 1 <= self.nodes <= len(self.workload.nodes):
+        if self.nodes is not None and self.nodes not in range(1, len(self.workload.nodes) + 1):
             raise ConfigError(
                 f"nodes is {self.nodes}, but workload {self.workload.name!r} has {len(self.workload.nodes)}; "
                 f"choose a number from 1 to {len(self.workload.nodes)}"
@@ -219,6 +223,7 @@ class PodPlacementSimulation:
         self.gpu_allocated = TimeIntegral(0.0)
         self._cpu_allocated_milli = 0
         self._memory_allocated_mib = 0
+        self._unserved = TimeIntegral(0.0)  # asked for by pods that were lost, or that are pending
         self._fragmented = TimeIntegral(0.0, self.fragmentation.total)
         self._queueing_s = array("d")
         self._images = (
@@ -232,12 +237,14 @@ class PodPlacementSimulation:
         self._subject: Pod = self._compiled.pods[0]
         if scenario.mode == "inflation":
             self.arrivals = self._draw_inflation()
-            self.env.timeout(0.0).callbacks.append(self._arrive_inflation)
+            if len(self.arrivals):
+                self.env.timeout(0.0).callbacks.append(self._arrive_inflation)
         else:
             self.arrivals = np.argsort(scenario.workload.pods.arrival_s, kind="stable")
+            self._arrived_s = np.zeros(len(self.arrivals))
+            self._leaving = 0  # placed pods that will depart
             self._pending = _PendingPods(self._compiled.rank)
-            self._released: list[int] = []  # nodes with new room since the last round began
-            self._released_before: list[int] = []  # ... and before it, which is what the round goes by
+            self._released: list[int] = []  # nodes with new room since the last round ended
             self._in_round = False
             self._round_wanted = False
             self._schedule_arrival()
@@ -253,7 +260,8 @@ class PodPlacementSimulation:
     def _legal(self, pod: Pod, out: NDArray[np.bool_]) -> bool:
         found = self.cluster.feasible(pod.request, out)
         if self.wait is not None:
-            out[self.wait] = found and self.control.can_wait
+            # Waiting makes sense while a pod can still come or go: then the pod is offered again.
+            out[self.wait] = found and (self.arrived_pods < len(self.arrivals) or self._leaving > 0)
         return found
 
     # --- inflation: one pod per second, until the demand is reached
@@ -291,6 +299,7 @@ class PodPlacementSimulation:
     def _answer_inflation(self, node: int, device: int | None) -> None:
         if node == NO_CANDIDATE:
             self.lost_pods += 1
+            self._unserved.add(self.env.now, self._demand_milli(self._subject))
             self.log.add(self.env.now, LOST, self._subject.row)
         else:
             self._bind(self._subject, node, device)
@@ -303,39 +312,40 @@ class PodPlacementSimulation:
     def _schedule_arrival(self) -> None:
         if self.arrived_pods < len(self.arrivals):
             pod = self._compiled.pods[self.arrivals[self.arrived_pods]]
-            arrival = self.env.timeout(self._arrival_s(pod) - self.env.now, pod)
-            arrival.callbacks.append(self._arrive_replay)
+            # max: the sum of delays may have rounded to just above the next arrival.
+            delay_s = max(0.0, pod.arrival_s / self.scenario.arrival_speedup - self.env.now)
+            self.env.timeout(delay_s).callbacks.append(self._arrive_replay)
 
-    def _arrival_s(self, pod: Pod) -> float:
-        # max: a quotient may round to just below the arrival before it.
-        return max(self.env.now, pod.arrival_s / self.scenario.arrival_speedup)
-
-    def _arrive_replay(self, event: simpy.Event) -> None:
-        pod: Pod = event.value  # type: ignore[assignment]
-        self._arrived(pod)
-        self._pending.add(pod.row)
+    def _arrive_replay(self, _event: simpy.Event) -> None:
+        """Every pod with the arrival time of the next one arrives: one event, so that rounding cannot part them."""
+        pods = self._compiled.pods
+        arrival_s = pods[self.arrivals[self.arrived_pods]].arrival_s
+        while self.arrived_pods < len(self.arrivals):
+            pod = pods[self.arrivals[self.arrived_pods]]
+            if pod.arrival_s != arrival_s:
+                break
+            self._arrived(pod)
+            self._arrived_s[pod.row] = self.env.now
+            self._unserved.add(self.env.now, self._demand_milli(pod))
+            self._pending.add(pod.row)
         self._want_round()
         self._schedule_arrival()
 
     def _want_round(self) -> None:
-        """Offer pending pods once the instant has settled; what comes up during a round starts another after it."""
-        if not self._round_wanted and not self._in_round:
-            self.control.settle(self._begin_round)
+        """Offer pending pods, from the first on, once the instant has settled."""
         self._round_wanted = True
-
-    def _begin_round(self) -> None:
-        self._round_wanted = False
-        self._in_round = True
-        self._released_before, self._released = self._released, []
-        self._pending.rewind()
-        self._offer_next()
+        if not self._in_round:
+            self._in_round = True
+            self.control.settle(self._offer_next)
 
     def _offer_next(self) -> None:
-        row = self._pending.next(self.cluster, self._compiled.requests, self._released_before, self.scenario.queue)
+        if self._round_wanted:  # a new round, or something came up during one: look from the first pod again
+            self._round_wanted = False
+            self._pending.rewind()
+        row = self._pending.next(self.cluster, self._compiled.requests, self._released, self.scenario.queue)
         if row is None:
             self._in_round = False
-            if self._round_wanted:
-                self.control.settle(self._begin_round)
+            self._released.clear()
             return
         self._subject = self._compiled.pods[row]
         self.control.ask(self.role, self._subject, self._answer_replay)
@@ -346,11 +356,14 @@ class PodPlacementSimulation:
             self._pending.keep(waited=node == self.wait)
         else:
             self._pending.remove()
-            self._queueing_s.append(self.env.now - pod.arrival_s / self.scenario.arrival_speedup)
+            self._unserved.add(self.env.now, -self._demand_milli(pod))
+            self._queueing_s.append(self.env.now - self._arrived_s[pod.row])
+            self._leaving += pod.duration_s < inf
             binding = self._bind(pod, node, device)
             self._start(pod, binding)
             self._remember()
-        self._offer_next()
+        # Not at once: a pod of no duration may end at this very instant and make room.
+        self.control.settle(self._offer_next)
 
     def _start(self, pod: Pod, binding: Binding) -> None:
         pull_s = 0.0
@@ -370,6 +383,7 @@ class PodPlacementSimulation:
     def _finish(self, pod: Pod, binding: Binding) -> None:
         now_s = self.env.now
         self.cluster.release(binding)
+        self._leaving -= 1
         if self._images is not None and pod.image:
             self._images.leave(binding.node, pod.image)
         self._account(binding, -1)
@@ -383,8 +397,11 @@ class PodPlacementSimulation:
 
     def _arrived(self, pod: Pod) -> None:
         self.arrived_pods += 1
-        self.arrived_gpu_milli += int(self._compiled.gpu_demand_milli[pod.row])
+        self.arrived_gpu_milli += self._demand_milli(pod)
         self.log.add(self.env.now, ARRIVE, pod.row)
+
+    def _demand_milli(self, pod: Pod) -> int:
+        return int(self._compiled.gpu_demand_milli[pod.row])
 
     def _bind(self, pod: Pod, node: int, device: int | None) -> Binding:
         binding = self.cluster.bind(pod.request, node, device)
@@ -419,19 +436,21 @@ class PodPlacementSimulation:
     def cost(self, name: str) -> float:
         """A declared cost so far, in percentage points of the GPU capacity; its negative increase is a reward.
 
-        inflation: `allocation` is minus what is allocated, `fragmentation` what is fragmented, `shaped` their sum: it
-        pays an allocation as `allocation` does, and charges a bad place at once and not when a later pod is lost.
-        replay: the same quantities integrated over time, in point hours.
+        inflation: `allocation` is minus what is allocated, `fragmentation` what is fragmented, `shaped` what lost pods
+        asked for plus what is fragmented: it ranks policies nearly as `allocation` does, but charges a bad place at
+        once and not when a later pod is lost, and does not swing with the size of the pods that happen to arrive.
+        replay: the same quantities integrated over time, in point hours, and pending pods in place of lost ones.
         """
-        of_allocated, of_fragmented = _COSTS[name]
-        allocated, fragmented = self.gpu_allocated, self._fragmented
-        if self.scenario.mode == "inflation":
-            amount = of_allocated * allocated.value + of_fragmented * fragmented.value
+        if name == "allocation":
+            amount = -self._amount(self.gpu_allocated)
+        elif name == "fragmentation":
+            amount = self._amount(self._fragmented)
         else:
-            now_s = self.env.now
-            amount = of_allocated * allocated.integral(now_s) + of_fragmented * fragmented.integral(now_s)
-            amount /= 3600
+            amount = self._amount(self._unserved) + self._amount(self._fragmented)
         return 100 * share(amount, self.gpu_capacity_milli)
+
+    def _amount(self, quantity: TimeIntegral) -> float:
+        return quantity.value if self.scenario.mode == "inflation" else quantity.integral(self.env.now) / 3600
 
     def raw(self) -> dict[str, Any]:
         """The plain quantities now, from which any other reward can be computed."""
@@ -475,8 +494,8 @@ class PodPlacementSimulation:
         return figures
 
 
-_COSTS = {"allocation": (-1, 0), "fragmentation": (0, 1), "shaped": (-1, 1)}
-REWARDS = tuple(_COSTS)
+REWARDS = ("allocation", "fragmentation", "shaped")
+"""The costs that `PodPlacementSimulation.cost` declares."""
 
 
 class History:
@@ -517,6 +536,8 @@ class History:
         That is how the published table reads its values off. On a small cluster no arrival may fall into that point;
         then it is the last arrival before it.
         """
+        if gpu_capacity_milli == 0:
+            return float("nan"), float("nan")
         columns = self.columns()
         arrived = 100 * columns["arrived_gpu_milli"] / gpu_capacity_milli
         at = np.rint(arrived) == percent
@@ -534,7 +555,7 @@ class _PendingPods:
 
     A pod that fitted nowhere is offered again only when it fits on a node that was released since; looking at those
     few nodes instead of at all of them is what keeps a long queue cheap. A pod whose policy preferred to wait is
-    offered again after any release.
+    offered again in the next round, whether an arrival or a release has started it.
     """
 
     def __init__(self, rank: NDArray[np.int64]) -> None:
@@ -563,7 +584,7 @@ class _PendingPods:
             return None
         if queue == "head":
             # A pod behind the head was never offered, so it is still fresh when it becomes the head.
-            worth_it = self._cursor == 0 and (released or int(self._rows[0]) in self._fresh)
+            worth_it = self._cursor == 0 and (released or int(self._rows[0]) in self._fresh | self._waited)
             self._offered = 0 if worth_it else -1
         else:
             self._offered = self._next_hopeful(cluster, requests, released)
@@ -585,9 +606,8 @@ class _PendingPods:
         self._cursor = self._offered
 
     def _next_hopeful(self, cluster: Cluster, requests: NDArray[np.int64], released: list[int]) -> int:
-        known = self._fresh | self._waited if released else self._fresh
-        places = [int(np.searchsorted(self._rank[self._rows], self._rank[row])) for row in known]
-        hopeful = min((place for place in places if place >= self._cursor), default=-1)
+        known = [int(np.searchsorted(self._rank[self._rows], self._rank[row])) for row in self._fresh | self._waited]
+        hopeful = min((place for place in known if place >= self._cursor), default=-1)
         if released:
             ahead = self._rows[self._cursor : hopeful if hopeful >= 0 else len(self._rows)]
             fitting = cluster.first_fitting(requests, ahead, np.array(released, dtype=np.int64))

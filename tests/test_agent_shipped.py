@@ -1,0 +1,59 @@
+"""The agents that come with clustersim can be loaded, are small, hold no pickles and say how they were trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from clustersim.agents import shipped
+from clustersim.agents.learned import DESCRIPTION, WEIGHTS, LearnedPolicy
+from clustersim.bench.pod_placement import SHIPPED_AGENT, make_policy
+from clustersim.policy import run
+from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.traces import openb_like
+
+AGENTS = sorted(
+    path for path in Path(next(iter(shipped.__path__))).iterdir() if path.is_dir() and not path.name.startswith("__")
+)
+every_agent = pytest.mark.parametrize("folder", AGENTS, ids=[path.name for path in AGENTS])
+
+
+def test_an_agent_is_shipped_and_found_by_name() -> None:
+    assert SHIPPED_AGENT in [path.name for path in AGENTS]
+    policy = make_policy(SHIPPED_AGENT)
+    assert isinstance(policy, LearnedPolicy)
+    assert policy.folder.name == SHIPPED_AGENT
+
+
+@every_agent
+def test_its_files_are_small_and_hold_no_pickles(folder: Path) -> None:
+    files = [path for path in folder.rglob("*") if path.is_file()]
+    assert {DESCRIPTION, WEIGHTS} <= {path.name for path in files}
+    assert all(path.stat().st_size < 2_000_000 for path in files)
+    assert not [path.name for path in files if path.suffix in (".pkl", ".pickle", ".pt", ".pth", ".zip")]
+    with np.load(folder / WEIGHTS, allow_pickle=False) as arrays:
+        assert all(np.issubdtype(arrays[name].dtype, np.floating) for name in arrays)
+        assert not any(np.isnan(arrays[name]).any() for name in arrays)
+
+
+@every_agent
+def test_it_says_how_it_was_trained(folder: Path) -> None:
+    training = LearnedPolicy(folder).description["training"]
+    assert training["command"].startswith("clustersim train pod-placement ")
+    assert training["steps"] > 0
+    assert "/work/" not in (folder / DESCRIPTION).read_text()  # no path of somebody's machine
+
+
+@every_agent
+@pytest.mark.parametrize("mode", ["inflation", "replay"])
+def test_it_plays(folder: Path, mode: str) -> None:
+    workload = openb_like(3, nodes=64)
+    simulation = PodPlacement(workload, mode=mode, nodes=32, arrival_speedup=500.0).build(1)  # type: ignore[arg-type]
+    assert run(simulation, {PLACE: LearnedPolicy(folder)}) > 100
+    metrics = simulation.metrics()
+    if mode == "inflation":
+        assert metrics["gpu_allocation_at_100"] > 0.8
+    else:
+        assert metrics["pods_pending"] == 0

@@ -1,0 +1,375 @@
+"""The command line: exit statuses, messages without tracebacks, files that it leaves behind."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pytest
+
+from clustersim.agents.learned import LearnedPolicy
+from clustersim.bench.pod_placement import INFLATION_METRICS, REPLAY_METRICS
+from clustersim.cli import Train, main
+
+TIMINGS = ("decisions_per_s", "wall_s")
+SMALL_BENCH = ["bench", "pod-placement", "--nodes", "16", "--seeds", "2", "--policies", "first-fit,fgd"]
+SMALL_TRAINING = ["train", "pod-placement", "--nodes", "8", "--envs", "8", "--hidden", "8"]
+SMALL_TRAINING += ["--evaluation-seeds", "2", "--evaluate", "first-fit"]
+
+
+def ok(*arguments: str | Path) -> None:
+    assert main([str(argument) for argument in arguments]) == 0
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str | Path) -> str:
+    """The message of a command that ends with status 2."""
+    capsys.readouterr()
+    try:
+        status = main([str(argument) for argument in arguments])
+    except SystemExit as end:  # what tyro finds wrong
+        status = end.code  # type: ignore[assignment]
+    assert status == 2
+    said = capsys.readouterr()
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    return said.err
+
+
+def strict_json(path: Path) -> Any:
+    def no_constant(name: str) -> None:
+        raise AssertionError(f"{path} holds {name}, which is no JSON")
+
+    return json.loads(path.read_text(), parse_constant=no_constant)
+
+
+def command(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-W", "error", "-m", "clustersim", *map(str, arguments)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        **options,
+    )
+
+
+# --- mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("--policies fdg", "no policy 'fdg'; did you mean 'fgd'? known are random, first-fit"),
+        ("--policies ,", "at least one policy"),
+        ("--policies fgd,fgd", "policy fgd is listed more than once"),
+        ("--trace openb-lik", "did you mean 'openb-like'?"),
+        ("--trace /nowhere/pods.csv", "'/nowhere/pods.csv' is neither a file or folder"),
+        ("--workload gpushare40", "has only workload 'default'"),
+        ("--seeds 0", "--seeds is 0; it has to be at least 1"),
+        ("--first-seed -1", "--first-seed is -1; it has to be at least 0"),
+        ("--jobs 0", "jobs is 0; use 1 or more"),
+        ("--nodes 0", "nodes is 0, but workload 'openb-like' has 1213"),
+        ("--nodes 5000", "nodes is 5000, but workload 'openb-like' has 1213; choose a number from 1 to 1213"),
+        ("--reference worst-fit", "'worst-fit' is not among the policies"),
+        ("--arrival-speedup 0", "arrival_speedup is 0.0; it has to be positive"),
+    ],
+)
+def test_a_mistake_ends_with_status_2_and_a_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str, said: str
+) -> None:
+    chosen = arguments.split()
+    defaults = [] if chosen[0] == "--policies" else ["--policies", "fgd,first-fit"]
+    message = refused(capsys, "bench", "pod-placement", *defaults, *chosen, "--out", tmp_path / "out")
+    assert said in message
+    assert message.startswith("clustersim: ")
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out" / "runs.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ("bench pod-placement --bogus 3", "--bogus"),
+        ("bench pod-placment", "pod-placment"),
+        ("bench", "pod-placement"),
+        ("bench pod-placement --seeds many", "many"),
+        ("benhc", "benhc"),
+        ("traces", "list"),
+        ("train pod-placement", "--out"),
+    ],
+)
+def test_what_the_command_line_does_not_know_ends_with_status_2(
+    capsys: pytest.CaptureFixture[str], arguments: str, said: str
+) -> None:
+    assert said in refused(capsys, *arguments.split())
+
+
+def test_a_folder_that_is_no_agent_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "ppo").mkdir()
+    message = refused(
+        capsys, "bench", "pod-placement", "--policies", f"fgd,{tmp_path / 'ppo'}", "--out", tmp_path / "out"
+    )
+    assert f"{tmp_path / 'ppo'} is no trained agent: it has no policy.json" in message
+
+
+def test_a_folder_of_other_results_is_not_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ok(*SMALL_BENCH, "--out", tmp_path)
+    before = (tmp_path / "runs.parquet").read_bytes()
+    assert "config.nodes is 16 there and 8 now" in refused(capsys, *SMALL_BENCH, "--nodes", "8", "--out", tmp_path)
+    assert (tmp_path / "runs.parquet").read_bytes() == before
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "foreign" / "thesis.tex").touch()
+    assert "thesis.tex" in refused(capsys, *SMALL_BENCH, "--out", tmp_path / "foreign")
+    assert "cannot be used" in refused(capsys, *SMALL_BENCH, "--out", tmp_path / "foreign" / "thesis.tex")
+
+
+# --- bench
+
+
+def runs(out: Path) -> pd.DataFrame:
+    """The table of runs without its timings."""
+    table = pd.read_parquet(out / "runs.parquet")
+    return table[~table["metric"].isin(TIMINGS)].reset_index(drop=True)
+
+
+def test_bench_writes_runs_summary_and_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ok(*SMALL_BENCH, "--out", tmp_path)
+    said = capsys.readouterr()
+    assert "fgd" in said.out
+    assert said.out.endswith(f"report: {tmp_path / 'report.html'}\n")
+
+    table = pd.read_parquet(tmp_path / "runs.parquet")
+    assert list(table.columns) == ["scenario", "trace", "policy", "seed", "metric", "value"]
+    assert sorted(set(zip(table["policy"], table["seed"], strict=True))) == [
+        (policy, seed) for policy in ("fgd", "first-fit") for seed in (42, 43)
+    ]
+    summary = strict_json(tmp_path / "summary.json")
+    assert list(summary) == ["scenario", "trace", "config", "clustersim", "seeds", "policies", "reference", "paired"]
+    assert (summary["scenario"], summary["trace"], summary["seeds"]) == ("pod-placement", "openb-like", [42, 43])
+    assert (summary["reference"], list(summary["paired"])) == ("first-fit", ["fgd"])
+    assert summary["config"]["nodes"] == 16
+    for policy, figures in summary["policies"].items():
+        assert {metric.name for metric in INFLATION_METRICS} <= set(figures)
+        rows = table[(table["policy"] == policy) & (table["metric"] == "gpu_allocation_at_100")]["value"]
+        found = figures["gpu_allocation_at_100"]
+        assert found["mean"] == pytest.approx(rows.mean())
+        assert 0.5 < found["mean"] <= 1
+        assert found["ci95"][0] <= found["mean"] <= found["ci95"][1]
+        assert found["n"] == 2
+    page = (tmp_path / "report.html").read_text()
+    assert page.lstrip().lower().startswith("<!doctype html>")
+    assert "first-fit" in page
+
+
+@pytest.mark.long
+def test_the_numbers_do_not_depend_on_the_number_of_processes(tmp_path: Path) -> None:
+    arguments = [*SMALL_BENCH[:-1], "random,kube-default", "--out"]
+    ok(*arguments, tmp_path / "one")
+    ok(*arguments, tmp_path / "two", "--jobs", "2")
+    pd.testing.assert_frame_equal(runs(tmp_path / "one"), runs(tmp_path / "two"), check_exact=True)
+    for name in ("series.parquet", "experiment.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_same_command_resumes_and_more_seeds_add_to_the_folder(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ok(*SMALL_BENCH, "--out", tmp_path)
+    first = pd.read_parquet(tmp_path / "runs.parquet")
+    ok(*SMALL_BENCH, "--out", tmp_path)
+    # Timings too: nothing was done again.
+    pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "runs.parquet"), first)
+    capsys.readouterr()
+    ok(*SMALL_BENCH, "--out", tmp_path, "--seeds", "3")
+    assert "4 of 6 runs were finished earlier and are kept" in capsys.readouterr().err
+    grown = pd.read_parquet(tmp_path / "runs.parquet")
+    assert sorted(grown["seed"].unique()) == [42, 43, 44]
+    pd.testing.assert_frame_equal(grown[grown["seed"] < 44].reset_index(drop=True), first)
+
+
+def test_bench_replays(tmp_path: Path) -> None:
+    replay = ["--mode", "replay", "--arrival-speedup", "50", "--image-mib", "500", "--image-bandwidth-mib-s", "100"]
+    ok("bench", "pod-placement", "--nodes", "64", "--seeds", "1", "--policies", "first-fit", *replay, "--out", tmp_path)
+    summary = strict_json(tmp_path / "summary.json")
+    assert summary["config"]["mode"] == "replay"
+    figures = summary["policies"]["first-fit"]
+    assert {metric.name for metric in REPLAY_METRICS} <= set(figures)
+    assert figures["image_pull_s"]["mean"] > 0
+    assert figures["gpu_allocation"]["ci95"] == [None, None]
+
+
+def test_results_go_to_a_folder_of_their_own_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    ok("bench", "pod-placement", "--nodes", "8", "--seeds", "1", "--policies", "first-fit")
+    assert [str(path) for path in Path("results").iterdir()] == ["results/pod-placement-openb-like-default-inflation-8"]
+
+
+def test_ctrl_c_keeps_finished_runs_and_the_same_command_resumes(tmp_path: Path) -> None:
+    arguments = ["bench", "pod-placement", "--nodes", "300", "--policies", "fgd", "--out", tmp_path]
+    process = command(*arguments, "--seeds", "400", start_new_session=True)
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / ".runs").glob("fgd-*.json"))) < 2:
+        assert process.poll() is None
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    os.killpg(process.pid, signal.SIGINT)
+    _, said = process.communicate(timeout=30)
+    kept = len(list((tmp_path / ".runs").glob("fgd-*.json")))
+    assert process.returncode == 130
+    assert f"clustersim: interrupted, {kept} of 400 runs kept in {tmp_path}; the same command resumes" in said
+    assert "Traceback" not in said
+    again = command(*arguments, "--seeds", str(kept + 1))
+    out, said = again.communicate(timeout=60)
+    assert again.returncode == 0, said
+    assert f"{kept} of {kept + 1} runs were finished earlier and are kept" in said
+    assert f"{kept + 1} seeds" in out
+
+
+def test_piped_results_are_plain_text_that_is_never_cut(tmp_path: Path) -> None:
+    process = command(*SMALL_BENCH, "--out", tmp_path / "out")
+    out, said = process.communicate(timeout=60)
+    assert process.returncode == 0, said
+    assert "\x1b" not in out + said
+    assert "…" not in out
+    assert max(map(len, out.splitlines())) <= 100
+    assert len(said.splitlines()) <= 2
+
+
+# --- traces
+
+
+def test_traces_are_listed_and_described(capsys: pytest.CaptureFixture[str]) -> None:
+    ok("traces", "list")
+    listed = capsys.readouterr().out
+    assert "openb-like" in listed
+    assert "Apache-2.0" in listed
+    ok("traces", "info", "openb-like")
+    described = capsys.readouterr().out
+    assert described.startswith("openb-like: ")
+    assert "known defects:" in described
+    assert "did you mean 'openb-like'?" in refused(capsys, "traces", "info", "openb-lik")
+
+
+def test_traces_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    header = (
+        "name,cpu_milli,memory_mib,num_gpu,gpu_milli,gpu_spec,qos,pod_phase,creation_time,deletion_time,scheduled_time"
+    )
+    path = tmp_path / "openb_pod_list_default.csv"
+    path.write_text(f"{header}\nopenb-pod-0,6000,12288,1,1000,,LS,Running,0,100,0\n")
+    ok("traces", "check", path)
+    assert "1 pod" in capsys.readouterr().out
+    path.write_text(f"{header}\nopenb-pod-0,-6000,12288,1,1000,,LS,Running,0,100,0\n")
+    message = refused(capsys, "traces", "check", path)
+    assert all(part in message for part in (path.name, "cpu_milli", "-6000"))
+    assert "no such file" in refused(capsys, "traces", "check", tmp_path / "absent")
+
+
+# --- train
+
+
+def test_a_training_that_cannot_be_judged_does_not_begin(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    pytest.importorskip("sb3_contrib")
+    out = ["--out", tmp_path / "run"]
+    assert "no policy 'fdg'; did you mean 'fgd'?" in refused(capsys, *SMALL_TRAINING, *out, "--evaluate", "fdg")
+    assert "--evaluation-seeds is 0" in refused(capsys, *SMALL_TRAINING, *out, "--evaluation-seeds", "0")
+    assert "choose a divisor of 384" in refused(capsys, *SMALL_TRAINING, *out, "--envs", "3")
+    assert "steps is 0" in refused(capsys, *SMALL_TRAINING, *out, "--steps", "0")
+    assert "nodes is 5000" in refused(capsys, *SMALL_TRAINING, *out, "--nodes", "5000")
+    assert not (tmp_path / "run").exists()
+
+
+def test_training_options_have_the_defaults_of_the_configuration() -> None:
+    pytest.importorskip("sb3_contrib")
+    from clustersim.agents.train import TrainConfig
+
+    options = {field.name: field.default for field in fields(Train)}
+    config = {field.name: field.default for field in fields(TrainConfig)}
+    shared = options.keys() & config.keys()
+    assert {"steps", "nodes", "reward", "minibatch", "gamma"} <= shared
+    assert {name: options[name] for name in shared} == {name: config[name] for name in shared}
+
+
+@pytest.mark.long
+def test_train_evaluates_resumes_and_plays_in_benchmarks(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("sb3_contrib")
+    out = tmp_path / "run"
+    monkeypatch.setattr(sys, "argv", ["clustersim", *SMALL_TRAINING])  # what is noted as the command
+    ok(*SMALL_TRAINING, "--steps", "2048", "--out", out)
+    said = capsys.readouterr().out
+    assert "first-fit" in said
+    summary = strict_json(out / "evaluation-2048" / "summary.json")
+    assert list(summary["policies"]) == ["first-fit", str(out)]
+    description = LearnedPolicy(out).description["training"]
+    assert (description["steps"], description["trace"], description["workload"]) == (2048, "openb-like", "default")
+    assert description["command"].startswith("clustersim train pod-placement ")
+
+    assert "already holds a training; add --resume" in refused(capsys, *SMALL_TRAINING, "--steps", "2048", "--out", out)
+    assert "hidden was 8 and is now 4" in refused(
+        capsys, *SMALL_TRAINING, "--steps", "2048", "--out", out, "--resume", "--hidden", "4"
+    )
+    ok(*SMALL_TRAINING, "--steps", "4096", "--out", out, "--resume")
+    assert (out / "checkpoints" / "step-4096.zip").exists()
+    assert (out / "evaluation-4096" / "report.html").exists()
+
+    capsys.readouterr()
+    ok(*SMALL_BENCH[:-1], f"first-fit,{out}", "--out", tmp_path / "results")
+    said = capsys.readouterr().out
+    assert str(out) not in said.replace(f"report: {tmp_path}", "")  # by its last part
+    assert "run" in said
+    # Other weights in the same folder are another agent: its runs are done again.
+    ok(*SMALL_TRAINING, "--steps", "8192", "--out", out, "--resume", "--evaluation-seeds", "1")
+    changed = (out / "policy.json").stat().st_mtime_ns > (tmp_path / "results" / "runs.parquet").stat().st_mtime_ns
+    capsys.readouterr()
+    ok(*SMALL_BENCH[:-1], f"first-fit,{out}", "--out", tmp_path / "results")
+    assert ("has changed since its run" in capsys.readouterr().err) == changed
+
+
+# --- speed, help
+
+
+@pytest.mark.long
+def test_speed_prints_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    ok("speed", "--seconds", "0.05")
+    said = capsys.readouterr().out
+    for part in ("simulation", "environment", "1,000", "ratio", "peak memory"):
+        assert part in said
+
+
+@pytest.mark.parametrize("arguments", [[], ["bench"], ["train"], ["traces"], ["speed"]])
+def test_help_explains_every_command(capsys: pytest.CaptureFixture[str], arguments: list[str]) -> None:
+    with pytest.raises(SystemExit) as end:
+        main([*arguments, "--help"])
+    assert end.value.code == 0
+    said = capsys.readouterr().out
+    assert "usage: clustersim" in said
+    if not arguments:
+        assert all(name in said for name in ("bench", "train", "traces", "speed"))
+
+
+def test_the_installed_command_says_what_is_wrong_and_returns_its_status() -> None:
+    process = command("traces", "info", "openb-lik")
+    out, said = process.communicate(timeout=60)
+    assert (process.returncode, out) == (2, "")
+    assert said.startswith("clustersim: unknown trace 'openb-lik'")
+
+
+def test_a_reader_that_stops_reading_is_no_error() -> None:
+    """As in `clustersim traces info openb | head -1`."""
+    process = command("traces", "info", "openb")
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdout.close()
+    said = process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=60)
+    assert "Traceback" not in said
+    assert "Exception" not in said
