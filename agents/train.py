@@ -207,7 +207,7 @@ class _Saver(BaseCallback):
         write_agent(candidate, weights_of(model.policy.mlp_extractor), training)
         score = self._validate(LearnedPolicy(candidate))
         best = self._best_so_far()
-        self._note = f"{VALIDATED} {score:.4f} (best {max(score, best):.4f})"
+        self._note = f"validation {score:.4f} (best {max(score, best):.4f})"
         self.logger.record(f"validation/{VALIDATED}", score)
         if score >= best:
             training[f"validation_{VALIDATED}"] = score
@@ -235,6 +235,8 @@ class _Saver(BaseCallback):
 
 
 def _check_device(device: str) -> None:
+    if device.startswith("cuda") and not torch.cuda.is_available():
+        raise ConfigError(f"device is {device!r}, but torch sees no CUDA device here; use 'auto' or 'cpu'")
     try:
         torch.empty(0, device=get_device(device))
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
@@ -263,8 +265,13 @@ def _prepare(out: Path, config: TrainConfig, workload: str, resume: bool) -> Pat
     if differing:
         values = ", ".join(f"{k} was {found.get(k)!r} and is now {wanted[k]!r}" for k in differing)
         raise ConfigError(f"{out} holds another training: {values}; choose another folder")
-    path.write_text(json.dumps(wanted, indent=1) + "\n")
     checkpoints = sorted((out / "checkpoints").glob("step-*.zip"), key=_steps_of)
+    if checkpoints and config.steps < found["steps"] and config.steps < _steps_of(checkpoints[-1]):
+        raise ConfigError(
+            f"{out} was trained for {_steps_of(checkpoints[-1])} steps already, more than the {config.steps} asked "
+            "for; ask for more, or choose another folder"
+        )
+    path.write_text(json.dumps(wanted, indent=1) + "\n")
     return checkpoints[-1] if checkpoints else None
 
 

@@ -1,7 +1,7 @@
 """GPU packing: shared devices first, then free devices of used nodes, then idle nodes.
 
 Three bands of integer scores: 100 - (free percent of the devices to use) // 10, at least 50; 50 - free devices to use,
-at least 33; 33 - free devices of the idle node. Pods without GPU score 0 everywhere.
+at least 33; 33 - free devices of the idle node (or, from 17 on, their number). Pods without GPU score 0 everywhere.
 Source: the GpuPacking baseline of the FGD simulator (Weng et al., USENIX ATC 2023), after Weng et al., "MLaaS in the
 wild", NSDI 2022.
 """

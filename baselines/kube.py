@@ -2,7 +2,8 @@
 
 All arithmetic is the integer arithmetic of the Go source, on CPU and memory; GPUs are filtered on but not scored, as
 extended resources are by default. The other default plug-ins (taints, affinities, topology spread, image locality)
-score every node alike here and are left out. Every feasible node is scored (percentageOfNodesToScore 100).
+score every node alike here and are left out. Every feasible node is scored (percentageOfNodesToScore 100). Pods that
+are on a node count with what they asked for, the pod that is placed with a default where it asked for nothing.
 Source: kubernetes/kubernetes, pkg/scheduler/framework/plugins/noderesources, Apache-2.0 (formulas only).
 """
 
@@ -91,5 +92,8 @@ def _score(request, cpu_capacity, cpu_free, memory_capacity, memory_free, pack, 
             fit = (most_allocated(cpu_capacity[node], cpu) + most_allocated(memory_capacity[node], memory)) // 2
         else:
             fit = (least_allocated(cpu_capacity[node], cpu) + least_allocated(memory_capacity[node], memory)) // 2
-        balance = balanced_allocation(cpu / max(cpu_capacity[node], 1), memory / max(memory_capacity[node], 1))
+        # BalancedAllocation goes by what is really asked for, without the defaults.
+        cpu_fraction = (cpu_capacity[node] - cpu_free[node] + request[CPU]) / max(cpu_capacity[node], 1)
+        memory_fraction = (memory_capacity[node] - memory_free[node] + request[MEMORY]) / max(memory_capacity[node], 1)
+        balance = balanced_allocation(cpu_fraction, memory_fraction)
         out[node] = fit + balance

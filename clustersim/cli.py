@@ -55,7 +55,7 @@ class Bench:
     image_cache_mib: float = float("inf")
     """Budget of a node's image cache."""
 
-    def run(self) -> None:
+    def run(self, command_line: str) -> None:
         from clustersim.baselines.registry import POLICIES
         from clustersim.bench import run_benchmark
         from clustersim.bench.pod_placement import SHIPPED_AGENT, PodPlacementBench
@@ -84,7 +84,7 @@ class Bench:
         out = self.out or Path("results") / "-".join(
             (self.scenario, Path(self.trace).name, self.workload, self.mode, *([str(self.nodes)] if self.nodes else []))
         )
-        run_benchmark(experiment, out, self.jobs, reference, bench.metrics, _command_line(), Console())
+        run_benchmark(experiment, out, self.jobs, reference, bench.metrics, command_line, Console())
 
 
 @dataclass(frozen=True)
@@ -119,13 +119,13 @@ class Train:
     """Baselines of the evaluation at the end, comma-separated."""
     evaluation_seeds: int = 10
 
-    def run(self) -> None:
+    def run(self, command_line: str) -> None:
         try:
             import sb3_contrib  # noqa: F401  (only to see whether the extra is installed)
         except ModuleNotFoundError:
             raise ConfigError("training needs the extra: pip install 'clustersim[agents]'") from None
         import torch
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         from clustersim.agents.train import TrainConfig, train
         from clustersim.bench.pod_placement import make_policy
@@ -151,18 +151,21 @@ class Train:
             make_policy(name)
         # The matrices are small: a second thread costs more in hand-overs than it computes.
         torch.set_num_threads(1)
-        columns = (TextColumn("training"), BarColumn(), TextColumn("{task.completed:,.0f}/{task.total:,.0f} decisions"))
-        times = (TimeElapsedColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
-        with Progress(*columns, *times, console=Console(stderr=True)) as bar:
+        done = TextColumn("{task.completed:,.0f}/{task.total:,.0f} decisions")
+        columns = (BarColumn(bar_width=20), done, TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task("", total=self.steps, note="")
-            train(
-                load(self.trace, self.workload),
-                config,
-                self.out,
-                resume=self.resume,
-                description={"command": _command_line(), "trace": self.trace, "workload": self.workload},
-                progress=lambda done, note: bar.update(task, completed=min(done, self.steps), note=note),
-            )
+            try:
+                train(
+                    load(self.trace, self.workload),
+                    config,
+                    self.out,
+                    resume=self.resume,
+                    description={"command": command_line, "trace": self.trace, "workload": self.workload},
+                    progress=lambda done, note: bar.update(task, completed=min(done, self.steps), note=note),
+                )
+            except KeyboardInterrupt:
+                raise KeyboardInterrupt(f"interrupted, checkpoint kept in {self.out}; --resume goes on") from None
         Bench(
             scenario=self.scenario,
             trace=self.trace,
@@ -171,22 +174,18 @@ class Train:
             policies=f"{self.evaluate},{self.out}",
             seeds=self.evaluation_seeds,
             out=self.out / f"evaluation-{self.steps}",
-        ).run()
+        ).run(command_line)
 
 
 @dataclass(frozen=True)
 class TracesList:
     """The catalogue, and where each trace is on this machine."""
 
-    def run(self) -> None:
-        from rich.table import Table
-
+    def run(self, command_line: str) -> None:
         from clustersim.traces import list_traces
 
-        table = Table("name", "what", "licence", "where", box=None, pad_edge=False)
         for entry in list_traces():
-            table.add_row(entry.name, entry.title, entry.licence, entry.where)
-        Console().print(table)
+            _print(f"{entry.name}\n  {entry.title}\n  licence: {entry.licence}\n  where: {entry.where}")
 
 
 @dataclass(frozen=True)
@@ -195,7 +194,7 @@ class TracesInfo:
 
     name: Positional[str]
 
-    def run(self) -> None:
+    def run(self, command_line: str) -> None:
         from clustersim.traces import describe
 
         _print(describe(self.name))
@@ -207,7 +206,7 @@ class TracesFetch:
 
     name: Positional[str]
 
-    def run(self) -> None:
+    def run(self, command_line: str) -> None:
         from clustersim.traces import fetch
 
         for path in fetch(self.name):
@@ -220,7 +219,7 @@ class TracesCheck:
 
     path: Positional[Path]
 
-    def run(self) -> None:
+    def run(self, command_line: str) -> None:
         from clustersim.traces import check
 
         _print(check(self.path))
@@ -237,8 +236,8 @@ class Traces:
         | Annotated[TracesCheck, subcommand("check")]
     )
 
-    def run(self) -> None:
-        self.action.run()
+    def run(self, command_line: str) -> None:
+        self.action.run(command_line)
 
 
 @dataclass(frozen=True)
@@ -249,7 +248,7 @@ class Speed:
     seconds: float = 2.0
     """How long to measure each figure."""
 
-    def run(self) -> None:
+    def run(self, command_line: str) -> None:
         from rich.table import Table
 
         from clustersim.bench.speed import full_fgd_run, measure
@@ -263,7 +262,7 @@ class Speed:
         for figure in measure(workload, self.seconds):
             table.add_row(figure.what, f"{figure.nodes:,}", f"{figure.per_s:,.0f}", f"{figure.ratio:.4f}")
         console = Console()
-        console.print(table)
+        console.print(f"speed on {workload.name}", table)
         warm = full_fgd_run(workload)
         console.print(
             f"one fgd inflation run on {full.nodes:,} nodes, {full.decisions:,} decisions: {warm.run_s:.2f} s "
@@ -289,7 +288,7 @@ def main(arguments: list[str] | None = None) -> int:
         Command, prog="clustersim", args=arguments, config=(OmitSubcommandPrefixes,)
     )
     try:
-        command.run()
+        command.run(shlex.join(["clustersim", *(sys.argv[1:] if arguments is None else arguments)]))
         sys.stdout.flush()
     except BrokenPipeError:
         # The reader has enough, as in `| head`. The interpreter flushes once more at its end: let that go nowhere.
@@ -307,7 +306,3 @@ def main(arguments: list[str] | None = None) -> int:
 def _print(text: str) -> None:
     """Plain text to stdout, without the wrapping and colouring that a console does."""
     sys.stdout.write(text + "\n")
-
-
-def _command_line() -> str:
-    return shlex.join(["clustersim", *sys.argv[1:]])

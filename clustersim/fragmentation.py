@@ -10,6 +10,7 @@ USENIX ATC 2023, and the authors' simulator.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,10 +51,18 @@ def typical_pods(requests: Ints, covered_share: float = 0.95) -> TypicalPods:
     return TypicalPods(typical, counts[:kept] / counts[:kept].sum())
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class FragmentationView:
+    """What a policy may read: `per_node` (N,) GPU milli, and `Fragmentation.after`."""
+
+    per_node: Floats
+    after: Callable[[int, NDArray[np.bool_]], tuple[Floats, NDArray[np.int8]]]
+
+
 class Fragmentation:
     """F_n of every node, kept up to date, and what placing a pod would do to it.
 
-    Call `update(node)` after every change of a node. `per_node` (N,) and `after(...)` are in GPU milli and read-only.
+    Call `update(node)` after every change of a node. What `view` shows is in GPU milli and read-only.
     """
 
     def __init__(self, cluster: Cluster, typical: TypicalPods, shapes: Ints) -> None:
@@ -63,7 +72,7 @@ class Fragmentation:
         self._shapes = tuple(shapes)
         nodes = len(cluster)
         self._per_node = np.zeros(nodes)
-        self.per_node = _read_only(self._per_node)
+        self.view = FragmentationView(_read_only(self._per_node), self.after)
         self._version = np.zeros(nodes, dtype=np.int64)
         # What was computed for (shape, node) stays true until the node changes. A cluster sees few distinct shapes
         # (openb: 91) and a placement changes one node, so nearly everything is found here: an fgd run over 1,213

@@ -57,7 +57,8 @@ print(info["metrics"]["gpu_allocation_at_100"])
   with waiting where that is legal, else with the first legal node; `info["illegal_action"]` tells,
   `info["illegal_actions"]` counts.
 - **Reward.** The decrease of the declared cost since the decision before, in percentage points of the GPU
-  capacity: `allocation` (default) pays what is allocated, `fragmentation` charges what is fragmented as FGD
+  capacity: `allocation` (default) pays what is allocated (in replay mode it charges the demand that is pending,
+  because in the end all policies allocate the same), `fragmentation` charges what is fragmented as FGD
   defines it, `shaped` charges lost (in replay mode: pending) demand and fragmentation, and learns fastest. In
   replay mode they are integrated over time (point hours).
 - **info.** `elapsed_s`, the raw quantities (`allocated_gpu_milli`, `fragmented_gpu_milli`, `arrived_gpu_milli`,
@@ -73,7 +74,7 @@ print(info["metrics"]["gpu_allocation_at_100"])
 """
 
 
-def results(name: str, folder: Path, title: str) -> str:
+def results(name: str, folder: Path, title: str, command: str) -> str:
     """The page of a finished benchmark: what was run, the table, the figure."""
     summary = json.loads((folder / "summary.json").read_text())
     metrics = INFLATION_METRICS if summary["config"]["mode"] == "inflation" else REPLAY_METRICS
@@ -99,7 +100,7 @@ Trace `{Path(summary["trace"]).name}`, workload `{summary["config"]["workload"]}
 content {summary["config"]["trace_sha256"]}; written {datetime.now(UTC):%Y-%m-%d} at commit {commit.strip()}.
 
 ```
-{(folder / "command.txt").read_text().strip()}
+{command}
 ```
 
 {chr(10).join(lines)}
@@ -135,8 +136,8 @@ def _cell(found: dict[str, Any], factor: float, form: str) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["results"]:
-        page, folder, title = sys.argv[2:5]
+        page, folder, title, command = sys.argv[2:6]
         (HERE / "results").mkdir(exist_ok=True)
-        (HERE / "results" / f"{page}.md").write_text(results(page, Path(folder), title))
+        (HERE / "results" / f"{page}.md").write_text(results(page, Path(folder), title, command))
     else:
         (HERE / "environments.md").write_text(environments())

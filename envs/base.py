@@ -14,6 +14,9 @@ from clustersim.control import Decision
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy, Simulation
 
+_TRIES = 100
+"""Episodes to look through for one that asks something."""
+
 
 class CostedSimulation(Simulation, Protocol):
     """A simulation that declares costs, raw quantities (`time_s` among them) and metrics."""
@@ -27,7 +30,8 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
     """One step is one decision of the learner's role.
 
     The reward is the decrease of the declared cost since the decision before, however much time has passed.
-    `reset(seed=s)` plays the episode that a benchmark plays with seed s; later resets draw their seeds from it.
+    `reset(seed=s)` plays the episode that a benchmark plays with seed s; later resets draw their seeds from it, and so
+    does a reset whose episode would ask the learner nothing.
     An illegal action never raises: it is answered with the role's wait candidate when that is legal, else with the
     first legal candidate, flagged in `info["illegal_action"]` and counted in `info["illegal_actions"]`.
 
@@ -103,16 +107,19 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
 
     def reset(self, *, seed: int | None = None, options: dict[str, Any] | None = None) -> tuple[Any, dict[str, Any]]:
         super().reset(seed=seed)
-        episode_seed = seed if seed is not None else int(self.np_random.integers(2**31))
-        self._simulation = simulation = self.build(episode_seed)
-        for role, policy in self._others.items():
-            policy.reset(simulation.streams[f"policy/{role}"])
         self._actions = int(self.action_space.n)  # type: ignore[attr-defined]
         self._illegal_actions = 0
         self._time_s = 0.0
-        self._cost = simulation.cost(self.reward)
-        self._decision = self._advance()
-        self._cost = simulation.cost(self.reward)
+        self._begin(seed)
+        for _ in range(_TRIES):
+            if self._decision is not None:
+                break
+            self._begin(None)
+        else:
+            raise ConfigError(
+                f"{_TRIES} episodes in a row ask nothing of role {self.role!r}; play another configuration"
+            )
+        self._cost = self.simulation.cost(self.reward)
         return self.encode(self._decision), self._info(False)
 
     def step(self, action: np.int64 | int) -> tuple[Any, float, bool, bool, dict[str, Any]]:
@@ -131,6 +138,12 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
         self._cost = cost
         observation = self.encode(self._decision)
         return observation, reward, self._decision is None, False, self._info(illegal)
+
+    def _begin(self, seed: int | None) -> None:
+        self._simulation = self.build(int(self.np_random.integers(2**31)) if seed is None else seed)
+        for role, policy in self._others.items():
+            policy.reset(self._simulation.streams[f"policy/{role}"])
+        self._decision = self._advance()
 
     def _advance(self) -> Decision | None:
         control = self.simulation.control

@@ -7,14 +7,14 @@ from math import ceil, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-LEVELS = " .:-=+*#%@"
-EMPTY_RGB = np.array([247, 247, 242])
+LEVELS = "·.:-=+*#%@"
+EMPTY_RGB = np.array([222, 233, 243])
 FULL_RGB = np.array([8, 64, 129])
 NOTHING_RGB = np.array([205, 205, 205])
 
 
 def text_map(fill: NDArray[np.float64], columns: int = 64) -> str:
-    """One character per node, from ` ` (idle) to `@` (full); `o` for a node without GPU. `fill` is (N,) in 0..1."""
+    """One character per node, from `·` (idle) to `@` (full); `o` for a node without GPU. `fill` is (N,) in 0..1."""
     cells = ["o" if np.isnan(f) else LEVELS[round(f * (len(LEVELS) - 1))] for f in fill]
     return "\n".join("".join(cells[start : start + columns]) for start in range(0, len(cells), columns))
 

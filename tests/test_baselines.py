@@ -115,7 +115,7 @@ class State:
             0.0,
             SimpleNamespace(request=self.requests[row], shape=int(shape.ravel()[row]), row=row),
             np.array(self.mask),
-            SimpleNamespace(cluster=self.cluster.view, fragmentation=self.fragmentation),
+            SimpleNamespace(cluster=self.cluster.view, fragmentation=self.fragmentation.view),
         )
 
     @property
@@ -234,7 +234,8 @@ def plain_kube(asked: tuple[int, int], capacity: tuple[int, int], free: tuple[in
     fit = 0
     for have, want in zip(capacity, requested, strict=True):
         fit += (min(want, have) if pack else max(have - want, 0)) * 100 // have
-    fractions = [min(want / have, 1.0) for have, want in zip(capacity, requested, strict=True)]
+    asked_for = [have - left + want for have, left, want in zip(capacity, free, asked, strict=True)]
+    fractions = [min(want / have, 1.0) for have, want in zip(capacity, asked_for, strict=True)]
     balance = (1 - abs(fractions[0] - fractions[1]) / 2) * 100
     return [fit // 2 + floor(balance - 1e-9), fit // 2 + floor(balance + 1e-9)]
 
@@ -266,15 +267,14 @@ def test_the_older_balance_is_zero_when_a_resource_is_full() -> None:
     assert balanced_allocation(7.0, 1.0) == 100
 
 
-def test_a_pod_without_cpu_request_is_scored_as_if_it_asked_for_a_tenth_of_a_core() -> None:
-    states = [State(node_table([node(1000, 2000)]), pod_table([pod(cpu, 200)]), [], row=0) for cpu in (0, 100)]
-    assert states[0].scores(kube_most_allocated)[0] == states[1].scores(kube_most_allocated)[0] == 110
-
-
-def test_a_pod_without_memory_request_counts_as_200_mebibytes() -> None:
-    nothing, defaults = pod(0, 0), pod(100, 200)
-    states = [State(node_table([node(1000, 2000)]), pod_table([p]), [], row=0) for p in (nothing, defaults)]
-    assert states[0].scores(kube_most_allocated)[0] == states[1].scores(kube_most_allocated)[0]
+@pytest.mark.parametrize(("nothing", "fit"), [((0, 200), 10), ((100, 0), 10), ((0, 0), 10)])
+def test_a_pod_that_asks_for_nothing_fits_like_a_tenth_of_a_core_and_200_mebibytes(
+    nothing: tuple[int, int], fit: int
+) -> None:
+    """The balance goes by what is really asked for."""
+    state = State(node_table([node(1000, 2000)]), pod_table([pod(*nothing)]), [], row=0)
+    fractions = [nothing[0] / 1000, nothing[1] / 2000]
+    assert state.scores(kube_most_allocated)[0] == fit + floor((1 - abs(fractions[0] - fractions[1]) / 2) * 100)
 
 
 def test_most_allocated_of_v1_29_counts_an_overfull_node_as_full() -> None:

@@ -16,6 +16,8 @@ from clustersim.workload import NodeTable, PodWorkload
 
 WHITE = [255, 255, 255]
 
+SPEEDUP: dict[str, dict[str, float]] = {"inflation": {}, "replay": {"arrival_speedup": 3000.0}}
+
 
 @cache
 def with_cpu_only_nodes() -> PodWorkload:
@@ -36,7 +38,7 @@ def with_cpu_only_nodes() -> PodWorkload:
 
 
 def test_text_goes_from_idle_to_full_and_tells_nodes_without_gpu() -> None:
-    assert text_map(np.array([0.0, 1.0, np.nan, 0.5])) == " @o" + LEVELS[round(0.5 * 9)]
+    assert text_map(np.array([0.0, 1.0, np.nan, 0.5])) == "·@o" + LEVELS[round(0.5 * 9)]
     levels = text_map(np.linspace(0, 1, 10))
     assert levels == LEVELS
     assert len(set(levels) | {"o"}) == 11
@@ -92,10 +94,10 @@ def test_squares_are_told_apart_by_white_lines() -> None:
 
 @pytest.mark.parametrize("mode", ["inflation", "replay"])
 def test_a_picture_follows_the_cluster(mode: str) -> None:
-    env = PodPlacementEnv(with_cpu_only_nodes(), mode=mode, render_mode="ansi", arrival_speedup=3000.0)
+    env = PodPlacementEnv(with_cpu_only_nodes(), mode=mode, render_mode="ansi", **SPEEDUP[mode])
     _, info = env.reset(seed=0)
     empty = env.render()
-    assert sorted(empty) == sorted(" " * 16 + "o" * 2)
+    assert sorted(empty) == sorted("·" * 16 + "o" * 2)
     over, fullest = False, 0
     while not over:
         _, _, over, _, info = env.step(int(info["action_mask"].argmax()))
@@ -118,7 +120,7 @@ def test_gymnasium_renders_frames(mode: str) -> None:
         workload=with_cpu_only_nodes(),
         mode=mode,
         rows=30,
-        arrival_speedup=3000.0,
+        **SPEEDUP[mode],
     )
     _, info = env.reset(seed=0)
     first = env.render()

@@ -47,13 +47,13 @@ def test_the_worked_example_has_the_published_numbers() -> None:
     cluster.bind(filler, 0, device=0)
     fragmentation.update(0)
     assert cluster.view.gpu_free[0].tolist() == [400, 1000]
-    assert fragmentation.per_node.tolist() == [600.0]
+    assert fragmentation.view.per_node.tolist() == [600.0]
 
     after, device = fragmentation.after(1, np.array([True]))
     assert (after.tolist(), device.tolist()) == ([650.0], [1])
     cluster.bind(share, 0, device=1)
     fragmentation.update(0)
-    assert fragmentation.per_node.tolist() == [650.0]
+    assert fragmentation.view.per_node.tolist() == [650.0]
     assert fragmentation.total == pytest.approx(650.0)
 
 
@@ -74,7 +74,7 @@ def test_models_that_a_pod_does_not_accept_are_fragments_for_it() -> None:
     cluster = Cluster(nodes)
     requests = requests_of(pod_table([pod(gpus=1, spec=("T4",)), pod(gpus=1)]), cluster.view.models)
     typical = TypicalPods(requests, np.array([0.4, 0.6]))
-    assert Fragmentation(cluster, typical, requests).per_node.tolist() == [0.0, 400.0]
+    assert Fragmentation(cluster, typical, requests).view.per_node.tolist() == [0.0, 400.0]
 
 
 # --- differential: numba against plain Python
@@ -98,7 +98,7 @@ def test_every_node_has_the_fragmentation_of_the_definition(nodes: NodeTable, po
 
     def check() -> None:
         expected = [plain_fragmentation(here, kept, typical.frequency.tolist()) for here in plain.nodes]
-        assert fragmentation.per_node == pytest.approx(expected, abs=1e-6)
+        assert fragmentation.view.per_node == pytest.approx(expected, abs=1e-6)
         assert fragmentation.total == pytest.approx(sum(expected), abs=1e-6)
         for row in range(len(pods)):
             check_look_ahead(row, expected)
@@ -235,7 +235,7 @@ def test_only_nodes_in_the_mask_are_computed() -> None:
 
 def test_the_fragmentation_per_node_is_read_only() -> None:
     with pytest.raises(ValueError, match="read-only"):
-        small().per_node[0] = 1.0
+        small().view.per_node[0] = 1.0
 
 
 def test_what_a_policy_is_told_about_after_is_read_only() -> None:

@@ -39,7 +39,7 @@ from clustersim.baselines.registry import POLICIES, policy
 from clustersim.errors import ConfigError, DoesNotFit
 from clustersim.fragmentation import typical_pods
 from clustersim.policy import run
-from clustersim.scenarios.pod_placement import PLACE, PodPlacement, PodPlacementSimulation, Queue
+from clustersim.scenarios.pod_placement import PLACE, History, PodPlacement, PodPlacementSimulation, Queue
 from clustersim.traces import openb_like
 from clustersim.workload import PodWorkload
 
@@ -233,6 +233,16 @@ def test_inflation_keeps_capacity_loses_no_pod_silently_and_its_metrics_are_thos
     assert columns["allocated_gpu_milli"].tolist() == [step[1] for step in log.steps]
 
 
+def test_a_mark_is_the_mean_over_arrivals_within_half_a_point_or_else_the_last_arrival_before_it() -> None:
+    history = History()
+    for arrived, allocated, fragmented in ((994, 10, 1), (996, 20, 2), (1004, 40, 6), (1006, 80, 9), (1200, 90, 9)):
+        history.add(0.0, arrived, allocated, fragmented, 0.0, 0.0)
+    assert history.at_mark(100, 1000) == (0.03, 0.004)
+    assert history.at_mark(110, 1000) == (0.08, 0.009)
+    assert history.at_mark(130, 1000) == (0.09, 0.009)
+    assert history.at_mark(95, 1000)[0] == 0.0  # nothing had arrived yet
+
+
 # --- the queue, against a scheduler in plain Python that looks at everything every time
 
 
@@ -398,10 +408,9 @@ def test_waiting_is_masked_off_when_nothing_scheduled_could_change_anything() ->
     recording = Recording(Waiting())
     play(replay(workload([node(4000)], [pod(duration=9.0), pod(arrival=5.0, duration=9.0)])), recording)
     assert [(t, row, mask) for t, row, mask in recording.asked] == [
-        (0.0, 0, [True, True]),  # a pod will come
-        (5.0, 0, [True, False]),  # nobody will come or go any more
-        (5.0, 1, [True, True]),  # pod 0 will go
-        (14.0, 1, [True, False]),
+        (0.0, 0, [True, False]),  # nobody will go
+        (5.0, 1, [True, True]),  # pod 0 will
+        (9.0, 1, [True, False]),
     ]
 
 
@@ -671,8 +680,8 @@ from clustersim.traces import openb_like
 
 world = openb_like(0, nodes=24, days=1)
 for mode in ("inflation", "replay"):
+    images = dict(image_mib=500, image_bandwidth_mib_s=90.0, image_cache_mib=3000) if mode == "replay" else {}
     for name in POLICIES["pod-placement"]:
-        images = dict(image_mib=500, image_bandwidth_mib_s=90.0, image_cache_mib=3000)
         simulation = PodPlacement(world, mode=mode, nodes=12, **images).build(7)
         run(simulation, {PLACE: policy("pod-placement", name)})
         columns = b"".join(column.tobytes() for column in simulation.log.columns())
@@ -708,7 +717,8 @@ def golden_world() -> PodWorkload:
 
 @pytest.mark.parametrize("mode", ["inflation", "replay"])
 def test_golden_transcript(mode: Any) -> None:
-    scenario = PodPlacement(golden_world(), mode=mode, demand_ratio=2.6, image_bandwidth_mib_s=50.0)
+    options: dict[str, Any] = {"inflation": {"demand_ratio": 2.6}, "replay": {"image_bandwidth_mib_s": 50.0}}[mode]
+    scenario = PodPlacement(golden_world(), mode=mode, **options)
     simulation = play(scenario, policy("pod-placement", "fgd"), seed=1)
     text = (GOLDEN / f"pod_placement_{mode}.txt").read_text()
     expected = [line for line in text.splitlines() if line and not line.startswith("#")]
@@ -779,7 +789,7 @@ def test_a_gpu_request_that_the_table_does_not_allow_is_refused(gpus: int, gpu_m
         ({"typical_share": 0.4}, {}),
         ({"queue": "head"}, {"mode": "replay"}),
         ({"arrival_speedup": 3.0}, {"mode": "replay"}),
-        ({"image_bandwidth_mib_s": 10.0}, {"mode": "replay", "image_mib": 40}),
+        ({"image_bandwidth_mib_s": 10.0}, {"mode": "replay", "image_mib": 40, "image_bandwidth_mib_s": 20.0}),
         ({"image_cache_mib": 0.0}, {"mode": "replay", "image_mib": 40, "image_bandwidth_mib_s": 10.0}),
         ({"image_mib": 90}, {"mode": "replay", "image_mib": 40, "image_bandwidth_mib_s": 10.0}),
     ],

@@ -8,7 +8,7 @@ GPU demand that has arrived reaches a multiple of the capacity; nobody departs, 
 from __future__ import annotations
 
 from array import array
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from functools import lru_cache
 from math import inf, isnan
 from typing import Any, Literal, get_args
@@ -21,7 +21,7 @@ from clustersim.cluster import Binding, Cluster, ClusterView, accepted_models, g
 from clustersim.control import NO_CANDIDATE, ControlPlane, Role
 from clustersim.errors import ConfigError
 from clustersim.eventlog import EventLog
-from clustersim.fragmentation import Fragmentation, TypicalPods, typical_pods
+from clustersim.fragmentation import Fragmentation, FragmentationView, TypicalPods, typical_pods
 from clustersim.images import ImageCache
 from clustersim.metrics import TimeIntegral, mean_and_percentiles, share
 from clustersim.sampling import stratified_sample
@@ -45,6 +45,7 @@ class Pod:
     """A pod as a policy sees it.
 
     `request` (5,) is described in `clustersim.cluster`; `shape` numbers the distinct requests of the workload.
+    `duration_s` is the truth: a policy that reads it is clairvoyant and should say so.
     """
 
     row: int
@@ -66,7 +67,7 @@ class PlacementView:
     """What a placement policy may read: the cluster and its GPU fragmentation."""
 
     cluster: ClusterView
-    fragmentation: Fragmentation
+    fragmentation: FragmentationView
 
 
 @dataclass(frozen=True)
@@ -113,6 +114,7 @@ class PodPlacement:
             raise ConfigError(f"typical_share is {self.typical_share}; it has to be in (0, 1]")
         if self.image_mib < 0:
             raise ConfigError(f"image_mib is {self.image_mib}; it has to be at least 0")
+        self._reject_options_without_effect()
         if self.nodes is not None and self.nodes not in range(1, len(self.workload.nodes) + 1):
             raise ConfigError(
                 f"nodes is {self.nodes}, but workload {self.workload.name!r} has {len(self.workload.nodes)}; "
@@ -127,6 +129,24 @@ class PodPlacement:
             )
         if self.mode == "inflation" and not self.workload.nodes.gpu_count.any():
             raise ConfigError(f"no node of workload {self.workload.name!r} has a GPU; use mode='replay'")
+
+    def _reject_options_without_effect(self) -> None:
+        only_in = dict.fromkeys(
+            ("queue", "arrival_speedup", "image_bandwidth_mib_s", "image_cache_mib", "image_mib"), "replay"
+        ) | {"demand_ratio": "inflation"}
+        for option in fields(self):
+            mode = only_in.get(option.name, self.mode)
+            if mode != self.mode and getattr(self, option.name) != option.default:
+                raise ConfigError(
+                    f"{option.name} is {getattr(self, option.name)!r}, which has an effect only in mode {mode!r}; "
+                    f"leave it away, or set mode={mode!r}"
+                )
+        for name, default in (("image_mib", 0), ("image_cache_mib", inf)):
+            if self.image_bandwidth_mib_s == inf and getattr(self, name) != default:
+                raise ConfigError(
+                    f"{name} is {getattr(self, name)}, which has no effect while pulls take no time; "
+                    "set image_bandwidth_mib_s too"
+                )
 
     def build(self, seed: int) -> PodPlacementSimulation:
         """A simulation at time 0; the same seed builds the same one."""
@@ -205,7 +225,7 @@ class PodPlacementSimulation:
         nodes = scenario.workload.nodes
         self.cluster = Cluster(nodes.take(self._draw_nodes()), self._compiled.models)
         self.fragmentation = Fragmentation(self.cluster, self._compiled.typical, self._compiled.shapes)
-        self.view = PlacementView(self.cluster.view, self.fragmentation)
+        self.view = PlacementView(self.cluster.view, self.fragmentation.view)
         self.gpu_capacity_milli = int(self.cluster.view.gpu_count.sum()) * GPU_MILLI
         self.capacity = {
             "cpu_milli": int(self.cluster.view.cpu_capacity.sum()),
@@ -260,8 +280,8 @@ class PodPlacementSimulation:
     def _legal(self, pod: Pod, out: NDArray[np.bool_]) -> bool:
         found = self.cluster.feasible(pod.request, out)
         if self.wait is not None:
-            # Waiting makes sense while a pod can still come or go: then the pod is offered again.
-            out[self.wait] = found and (self.arrived_pods < len(self.arrivals) or self._leaving > 0)
+            # Waiting makes sense while a placed pod will depart: that is when waiting pods are offered again.
+            out[self.wait] = found and self._leaving > 0
         return found
 
     # --- inflation: one pod per second, until the demand is reached
@@ -439,10 +459,12 @@ class PodPlacementSimulation:
         inflation: `allocation` is minus what is allocated, `fragmentation` what is fragmented, `shaped` what lost pods
         asked for plus what is fragmented: it ranks policies nearly as `allocation` does, but charges a bad place at
         once and not when a later pod is lost, and does not swing with the size of the pods that happen to arrive.
-        replay: the same quantities integrated over time, in point hours, and pending pods in place of lost ones.
+        replay: integrated over time, in point hours. Every policy that serves all pods allocates the same in the end,
+        so there `allocation` is what is missing, the demand of pending pods, and `shaped` adds what is fragmented.
         """
         if name == "allocation":
-            amount = -self._amount(self.gpu_allocated)
+            inflation = self.scenario.mode == "inflation"
+            amount = -self.gpu_allocated.value if inflation else self._amount(self._unserved)
         elif name == "fragmentation":
             amount = self._amount(self._fragmented)
         else:
@@ -555,15 +577,16 @@ class _PendingPods:
 
     A pod that fitted nowhere is offered again only when it fits on a node that was released since; looking at those
     few nodes instead of at all of them is what keeps a long queue cheap. A pod whose policy preferred to wait is
-    offered again in the next round, whether an arrival or a release has started it.
+    offered again after any release.
     """
+
+    BLOCKED, WAITED, FRESH = range(3)
 
     def __init__(self, rank: NDArray[np.int64]) -> None:
         self._rank = rank
         self._row_at = np.argsort(rank)
         self._rows = np.empty(0, dtype=np.int64)
-        self._fresh: set[int] = set()
-        self._waited: set[int] = set()
+        self._status = np.full(len(rank), self.BLOCKED, dtype=np.int8)
         self._cursor = 0
         self._offered = -1
 
@@ -573,7 +596,7 @@ class _PendingPods:
     def add(self, row: int) -> None:
         ranks = self._rank[self._rows]
         self._rows = np.insert(self._rows, int(np.searchsorted(ranks, self._rank[row])), row)
-        self._fresh.add(row)
+        self._status[row] = self.FRESH
 
     def rewind(self) -> None:
         self._cursor = 0
@@ -584,7 +607,7 @@ class _PendingPods:
             return None
         if queue == "head":
             # A pod behind the head was never offered, so it is still fresh when it becomes the head.
-            worth_it = self._cursor == 0 and (released or int(self._rows[0]) in self._fresh | self._waited)
+            worth_it = self._cursor == 0 and (released or self._status[self._rows[0]] == self.FRESH)
             self._offered = 0 if worth_it else -1
         else:
             self._offered = self._next_hopeful(cluster, requests, released)
@@ -592,25 +615,19 @@ class _PendingPods:
 
     def keep(self, waited: bool) -> None:
         """The offered pod stays pending."""
-        row = int(self._rows[self._offered])
-        self._fresh.discard(row)
-        (self._waited.add if waited else self._waited.discard)(row)
+        self._status[self._rows[self._offered]] = self.WAITED if waited else self.BLOCKED
         self._cursor = self._offered + 1
 
     def remove(self) -> None:
         """The offered pod was placed."""
-        row = int(self._rows[self._offered])
         self._rows = np.delete(self._rows, self._offered)
-        self._fresh.discard(row)
-        self._waited.discard(row)
         self._cursor = self._offered
 
     def _next_hopeful(self, cluster: Cluster, requests: NDArray[np.int64], released: list[int]) -> int:
-        known = [int(np.searchsorted(self._rank[self._rows], self._rank[row])) for row in self._fresh | self._waited]
-        hopeful = min((place for place in known if place >= self._cursor), default=-1)
+        ahead = self._rows[self._cursor :]
+        hopeful = np.flatnonzero(self._status[ahead] >= (self.WAITED if released else self.FRESH))
+        nearest = int(hopeful[0]) if len(hopeful) else len(ahead)
         if released:
-            ahead = self._rows[self._cursor : hopeful if hopeful >= 0 else len(self._rows)]
-            fitting = cluster.first_fitting(requests, ahead, np.array(released, dtype=np.int64))
-            if fitting >= 0:
-                return self._cursor + fitting
-        return hopeful
+            fitting = cluster.first_fitting(requests, ahead[:nearest], np.array(released, dtype=np.int64))
+            nearest = nearest if fitting < 0 else fitting
+        return self._cursor + nearest if nearest < len(ahead) else -1
