@@ -46,8 +46,7 @@ class TrainConfig:
     nodes: int = 64
     """Size of the clusters to train on; each episode draws its own sample of the trace's nodes."""
     demand_ratio: float = 1.0
-    """Episodes end at this arrived GPU demand. It is what the agent is judged at: trained up to 1.3, it gives away
-    allocation at 100 % for allocation at 130 %."""
+    """Episodes end at this arrived GPU demand, the one that the agent is judged at."""
     reward: Literal["allocation", "fragmentation", "shaped"] = "shaped"
     envs: int = 32
     """Environments in this process; subprocesses are slower when a step is this cheap."""

@@ -249,6 +249,7 @@ class Speed:
     """How long to measure each figure."""
 
     def run(self, command_line: str) -> None:
+        from rich import box
         from rich.table import Table
 
         from clustersim.bench.speed import full_fgd_run, measure
@@ -256,9 +257,9 @@ class Speed:
 
         workload = load(self.trace)
         full = full_fgd_run(workload)  # first, so that the peak of memory is its own
-        table = Table(
-            "what", "nodes", "per second", "ratio to bare SimPy timeouts/s", title=f"speed on {workload.name}"
-        )
+        table = Table("what", box=box.SIMPLE_HEAD)
+        for heading in ("nodes", "per second", "ratio to bare SimPy timeouts/s"):
+            table.add_column(heading, justify="right")
         for figure in measure(workload, self.seconds):
             table.add_row(figure.what, f"{figure.nodes:,}", f"{figure.per_s:,.0f}", f"{figure.ratio:.4f}")
         console = Console()
@@ -267,7 +268,8 @@ class Speed:
         console.print(
             f"one fgd inflation run on {full.nodes:,} nodes, {full.decisions:,} decisions: {warm.run_s:.2f} s "
             f"({full.build_s + full.run_s:.2f} s with building and the first compilation), "
-            f"peak memory {full.peak_memory_mib:.0f} MiB"
+            f"peak memory {full.peak_memory_mib:.0f} MiB",
+            soft_wrap=True,
         )
 
 

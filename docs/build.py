@@ -125,17 +125,18 @@ def published(folders: Path) -> str:
             )
     return f"""# The table of FGD, reproduced
 
-GPU allocation in percent at 100 % arrived demand on the openb cluster (1,213 GPU nodes), five pod lists, six policies, ten
-seeds. Ours: mean and 95 % confidence interval. Published: mean ± population sd over ten seeds, computed from the expected
-results that the authors keep with their simulator. Allowed: three published standard deviations plus 0.3 points, because
-our random numbers are not theirs. `tests/test_published_fgd_table.py` checks all of it, with three seeds in `make test`
-and with ten under `-m slow`.
+GPU allocation in percent at 100 % arrived demand on the openb cluster (1,213 GPU nodes), five pod lists, six policies,
+ten seeds. Ours: mean and 95 % confidence interval. Published: mean ± population sd over ten seeds, computed from the
+expected results that the authors keep with their simulator. Allowed: three published standard deviations plus 0.3
+points, because our random numbers are not theirs. `tests/test_published_fgd_table.py` checks all of it, with three
+seeds in `make test` and with ten under `-m slow`.
 
 Nothing was tuned. What made the difference, found by reading the definitions:
 
 - Ties go to the lowest node index, in a node order that each seed shuffles anew. Random ties cost fgd five points.
 - `random` also draws the device of a pod that shares one; with the tightest fit it would gain a point.
-- A value at a mark is the mean over the arrivals whose demand rounds to that percent, as the authors' analysis reads it.
+- A value at a mark is the mean over the arrivals whose demand rounds to that percent, as the authors' analysis
+  reads it.
 - Lists whose demand is above 130 % (multigpu50) are thinned at random, lists below are drawn on with replacement.
 - BestFit, DotProd and FGD ignore memory when they score; memory still has to fit.
 

@@ -188,13 +188,14 @@ POD_COLUMNS = (
 
 
 @lru_cache(maxsize=4096)
-def _pod_features(request: tuple[int, ...]) -> NDArray[np.float32]:
+def _pod_features(request: bytes) -> NDArray[np.float32]:
     # Pods have few distinct requests, so looking one up costs 0.3 us instead of 5 us.
-    return np.array([column.function(request) for column in POD_COLUMNS], dtype=np.float32)
+    values = np.frombuffer(request, dtype=np.int64).tolist()
+    return np.array([column.function(values) for column in POD_COLUMNS], dtype=np.float32)
 
 
 def _fill_pod(decision: Decision, out: NDArray[np.float32]) -> None:
-    out[:] = _pod_features(tuple(decision.subject.request.tolist()))
+    out[:] = _pod_features(decision.subject.request.tobytes())
 
 
 NODES = TableEncoder(NODE_COLUMNS, _fill_nodes)

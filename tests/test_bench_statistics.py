@@ -50,6 +50,12 @@ def test_the_interval_agrees_with_scipy(values: list[float]) -> None:
     assert high == pytest.approx(interval.high, rel=1e-9, abs=1e-6)
 
 
+def test_what_differs_by_rounding_alone_does_not_differ() -> None:
+    thirds = [0.1 + 0.2, 0.3 + 0.6, 0.1]
+    found = summarise({"a": {"m": [0.3, 0.9, 0.1]}, "b": {"m": thirds}})["paired"]["b"]["m"]
+    assert (found["mean"], found["ci95"]) == (0.0, [0.0, 0.0])
+
+
 def test_the_paired_difference_agrees_with_scipy() -> None:
     rng = np.random.default_rng(0)
     a, b = rng.normal(5, 1, 8), rng.normal(4, 1, 8)

@@ -96,9 +96,8 @@ def test_ten_seeds_reproduce_the_published_table(ten_seeds: Means, workload: str
 
 @pytest.mark.slow
 def test_ten_seeds_reproduce_the_published_allocation_at_130_percent_and_the_fragmentation(ten_seeds: Means) -> None:
-    for name, (allocated, sd_a), (fragmented, sd_f) in zip(
-        FGD_POLICIES, FGD_ALLOCATION_AT_130, FGD_FRAGMENTATION_AT_100, strict=True
-    ):
+    published = zip(FGD_POLICIES, FGD_ALLOCATION_AT_130, FGD_FRAGMENTATION_AT_100, strict=True)
+    for name, (allocated, sd_a), (fragmented, sd_f) in published:
         found = ten_seeds("default", name)
         assert found["gpu_allocation_at_130"] == pytest.approx(allocated, abs=3 * sd_a + SLACK), name
         assert found["gpu_fragmentation_at_100"] == pytest.approx(fragmented, abs=3 * sd_f + SLACK), name

@@ -13,6 +13,8 @@ from clustersim.bench.metrics import MetricInfo
 from clustersim.bench.palette import looks
 
 GRID_POINTS = 200
+LINES = {"solid": "-", "dash": "--", "dot": ":", "dashdot": "-."}
+MARKERS = {"circle": "o", "square": "s", "diamond": "D", "triangle-up": "^"}
 
 
 def plot_series(ax: Axes, series: pd.DataFrame, name: str, policies: Sequence[str]) -> Axes:
@@ -24,8 +26,9 @@ def plot_series(ax: Axes, series: pd.DataFrame, name: str, policies: Sequence[st
         grid = np.linspace(max(r["x"].iloc[0] for r in runs), min(r["x"].iloc[-1] for r in runs), GRID_POINTS)
         values = np.array([np.interp(grid, run["x"], run["y"]) for run in runs])
         low, median, high = np.percentile(values, (25, 50, 75), axis=0)
-        ax.plot(grid, median, color=style[policy].colour, label=f"{policy} (n={len(runs)})")
-        ax.fill_between(grid, low, high, color=style[policy].colour, alpha=0.2, linewidth=0)
+        look = style[policy]
+        ax.plot(grid, median, LINES[look.dash], color=look.colour, label=f"{policy} (n={len(runs)})")
+        ax.fill_between(grid, low, high, color=look.colour, alpha=0.2, linewidth=0)
     ax.set_xlabel(rows["x_label"].iloc[0])
     ax.set_ylabel(rows["y_label"].iloc[0])
     ax.grid(alpha=0.25)
@@ -39,11 +42,18 @@ def plot_estimates(ax: Axes, policies: Mapping[str, Mapping[str, Any]], metric: 
     for place, policy in enumerate(ranked):
         found = policies[policy][metric.name]
         mean, (low, high) = found["mean"] * metric.factor, found["ci95"]
-        colour = style[policy].colour
+        look = style[policy]
         if low is not None:
-            ax.plot([low * metric.factor, high * metric.factor], [place, place], color=colour, linewidth=2)
-        ax.plot(mean, place, "o", color=colour)
-        ax.annotate(f"{mean:.2f}", (mean, place), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
+            ax.plot([low * metric.factor, high * metric.factor], [place, place], color=look.colour, linewidth=2)
+        ax.plot(mean, place, MARKERS[look.symbol], color=look.colour)
+        ax.annotate(
+            f"{mean:,.2f}" if abs(mean) < 100 else f"{mean:,.0f}",
+            (mean, place),
+            xytext=(0, 6),
+            textcoords="offset points",
+            ha="center",
+            fontsize=8,
+        )
     ax.set_yticks(range(len(ranked)), ranked)
     ax.set_ylim(-0.6, len(ranked) - 0.2)
     ax.set_xlabel(f"{metric.axis_label}, {metric.better} is better")

@@ -18,7 +18,7 @@ from clustersim.bench.metrics import MetricInfo
 from clustersim.bench.runs import JSON, Experiment, RunResult, Series
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy, run
-from clustersim.scenarios.pod_placement import MARKS_PERCENT, PLACE, Mode, PodPlacement, PodPlacementSimulation
+from clustersim.scenarios.pod_placement import PLACE, Mode, PodPlacement, PodPlacementSimulation
 from clustersim.traces import load
 from clustersim.traces.catalog import OPENB_LIKE
 from clustersim.workload import NodeTable, PodTable, PodWorkload
@@ -26,7 +26,7 @@ from clustersim.workload import NodeTable, PodTable, PodWorkload
 SCENARIO = "pod-placement"
 SHIPPED_AGENT = "ppo-openb"
 POINTS = 260
-"""Points that a chart gets of a run's history."""
+"""Points of a chart, evenly spaced over the run."""
 
 INFLATION_METRICS = (
     MetricInfo("gpu_allocation_at_100", "GPU allocation at 100 %", "", "higher", main=True, percent=True),
@@ -155,15 +155,19 @@ def _series(simulation: PodPlacementSimulation) -> Mapping[str, Series]:
     fragmented = history["fragmented_gpu_milli"] * gpu
     series: dict[str, Series] = {}
 
+    arrived = history["arrived_gpu_milli"] * gpu
+
     def add(name: str, x: NDArray[np.float64], y: NDArray[np.float64], x_label: str, y_label: str) -> None:
-        kept = np.unique(np.linspace(0, len(x) - 1, POINTS).astype(np.int64)) if len(x) else slice(0)
-        series[name] = Series(x[kept], y[kept], x_label, y_label)
+        if len(x) == 0:
+            return
+        # Until the last demand has arrived; what drains afterwards would take up most of the axis.
+        grid = np.linspace(x[0], x[int(np.argmax(arrived))], POINTS)
+        series[name] = Series(grid, y[np.searchsorted(x, grid, side="right") - 1], x_label, y_label)
 
     if simulation.scenario.mode == "inflation":
-        arrived, demand = history["arrived_gpu_milli"] * gpu, "arrived GPU demand [% of capacity]"
-        before = arrived <= max(MARKS_PERCENT)
-        add("allocation_by_demand", arrived[before], used["GPU"][before], demand, "allocated GPU [% of capacity]")
-        add("fragmentation_by_demand", arrived[before], fragmented[before], demand, "fragmented GPU [% of capacity]")
+        demand = "arrived GPU demand [% of capacity]"
+        add("allocation_by_demand", arrived, used["GPU"], demand, "allocated GPU [% of capacity]")
+        add("fragmentation_by_demand", arrived, fragmented, demand, "fragmented GPU [% of capacity]")
         time_x, time_label = history["time_s"], "time [s], one pod arrives per second"
     else:
         time_x, time_label = history["time_s"] / 86400, "time [days]"

@@ -61,7 +61,7 @@ def summary(experiment: Experiment, table: pd.DataFrame, reference: str) -> dict
         if policy == reference:
             continue
         difference = {
-            metric: (by_seed - at_reference[metric]).dropna()
+            metric: _difference(by_seed, at_reference[metric])
             for metric, by_seed in values[policy].items()
             if metric in at_reference
         }
@@ -89,3 +89,9 @@ def _estimates(values: dict[str, pd.Series[float]]) -> dict[str, Any]:
         for metric, by_seed in values.items()
         if len(by_seed)
     }
+
+
+def _difference(values: pd.Series[float], reference: pd.Series[float]) -> pd.Series[float]:
+    """Values minus reference where both are defined; what differs by rounding alone is equal."""
+    difference = (values - reference).dropna()
+    return difference.where(difference.abs() > 1e-12 * reference.abs().reindex(difference.index), 0.0)
