@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from clustersim.agents.config import TrainConfig
 from clustersim.agents.learned import LearnedPolicy, write_agent
 from clustersim.agents.nodewise import NodewiseShape, weights_of
 from clustersim.agents.ppo import NodewisePolicy
@@ -34,47 +35,6 @@ from clustersim.workload import PodWorkload
 VALIDATION_SEEDS = range(900_000, 900_032)
 """Seeds by which the best checkpoint is chosen; benchmarks use small seeds, so they stay held out."""
 VALIDATED = "gpu_allocation_at_100"
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """What a training run is. These sizes make about 3,500 decisions/s on one core, two minutes in all."""
-
-    steps: int = 400_000
-    """Decisions in total."""
-    seed: int = 1
-    nodes: int = 64
-    """Size of the clusters to train on; each episode draws its own sample of the trace's nodes."""
-    demand_ratio: float = 1.0
-    """Episodes end at this arrived GPU demand, the one that the agent is judged at."""
-    reward: Literal["allocation", "fragmentation", "shaped"] = "shaped"
-    envs: int = 32
-    """Environments in this process; subprocesses are slower when a step is this cheap."""
-    rollout_steps: int = 128
-    minibatch: int = 1024
-    epochs: int = 3
-    learning_rate: float = 5e-4
-    """At the start; it falls linearly to 0."""
-    gamma: float = 0.99
-    gae_lambda: float = 0.95
-    clip: float = 0.2
-    entropy: float = 0.0
-    hidden: int = 32
-    checkpoint_every: int = 25_000
-    device: str = "auto"
-    """`auto` uses CUDA when there is one."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "nodes", "envs", "rollout_steps", "minibatch", "epochs", "hidden", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it has to be at least 1")
-        if not 0 < self.gamma <= 1:
-            raise ConfigError(f"gamma is {self.gamma}; it has to be in (0, 1]")
-        if (self.envs * self.rollout_steps) % self.minibatch:
-            raise ConfigError(
-                f"a rollout of {self.envs} x {self.rollout_steps} decisions does not split into minibatches of "
-                f"{self.minibatch}; choose a divisor of {self.envs * self.rollout_steps}"
-            )
 
 
 def train(

@@ -5,14 +5,15 @@ from __future__ import annotations
 import os
 import shlex
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
 
 import tyro
 from rich.console import Console
-from tyro.conf import OmitSubcommandPrefixes, Positional, subcommand
+from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
+from clustersim.agents.config import TrainConfig
 from clustersim.errors import ClustersimError, ConfigError
 
 Scenario = Literal["pod-placement"]
@@ -96,23 +97,7 @@ class Train:
     """Folder for checkpoints, TensorBoard logs, the agent and its evaluation."""
     trace: str = "openb-like"
     workload: str = "default"
-    steps: int = 400_000
-    """Decisions in total."""
-    seed: int = 1
-    nodes: int = 64
-    """Size of the clusters to train on; the agent plays on any size."""
-    demand_ratio: float = 1.0
-    """Episodes end at this arrived GPU demand, as a multiple of the capacity."""
-    reward: Literal["allocation", "fragmentation", "shaped"] = "shaped"
-    envs: int = 32
-    minibatch: int = 1024
-    """Has to divide envs x 128, the decisions of a rollout."""
-    learning_rate: float = 5e-4
-    gamma: float = 0.99
-    hidden: int = 32
-    checkpoint_every: int = 25_000
-    device: str = "auto"
-    """`auto` uses CUDA when there is one."""
+    config: TrainConfig = field(default_factory=TrainConfig)
     resume: bool = False
     """Go on with the training in --out, after an interruption or for more --steps."""
     evaluate: str = "best-fit,fgd"
@@ -127,24 +112,10 @@ class Train:
         import torch
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-        from clustersim.agents.train import TrainConfig, train
+        from clustersim.agents.train import train
         from clustersim.bench.pod_placement import make_policy
         from clustersim.traces import load
 
-        config = TrainConfig(
-            steps=self.steps,
-            seed=self.seed,
-            nodes=self.nodes,
-            demand_ratio=self.demand_ratio,
-            reward=self.reward,
-            envs=self.envs,
-            minibatch=self.minibatch,
-            learning_rate=self.learning_rate,
-            gamma=self.gamma,
-            hidden=self.hidden,
-            checkpoint_every=self.checkpoint_every,
-            device=self.device,
-        )
         if self.evaluation_seeds < 1:
             raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 1")
         for name in filter(None, map(str.strip, self.evaluate.split(","))):  # before hours of training, not after
@@ -154,15 +125,15 @@ class Train:
         done = TextColumn("{task.completed:,.0f}/{task.total:,.0f} decisions")
         columns = (BarColumn(bar_width=20), done, TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
         with Progress(*columns, console=Console(stderr=True)) as bar:
-            task = bar.add_task("", total=self.steps, note="")
+            task = bar.add_task("", total=self.config.steps, note="")
             try:
                 train(
                     load(self.trace, self.workload),
-                    config,
+                    self.config,
                     self.out,
                     resume=self.resume,
                     description={"command": command_line, "trace": self.trace, "workload": self.workload},
-                    progress=lambda done, note: bar.update(task, completed=min(done, self.steps), note=note),
+                    progress=lambda done, note: bar.update(task, completed=min(done, self.config.steps), note=note),
                 )
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(f"interrupted, checkpoint kept in {self.out}; --resume goes on") from None
@@ -170,10 +141,10 @@ class Train:
             scenario=self.scenario,
             trace=self.trace,
             workload=self.workload,
-            nodes=self.nodes,
+            nodes=self.config.nodes,
             policies=f"{self.evaluate},{self.out}",
             seeds=self.evaluation_seeds,
-            out=self.out / f"evaluation-{self.steps}",
+            out=self.out / f"evaluation-{self.config.steps}",
         ).run(command_line)
 
 
@@ -286,10 +257,10 @@ def main(arguments: list[str] | None = None) -> int:
 
     141 means, as for any command, that the reader of a pipe went away.
     """
-    command: Bench | Train | Traces | Speed = tyro.cli(
-        Command, prog="clustersim", args=arguments, config=(OmitSubcommandPrefixes,)
-    )
     try:
+        command: Bench | Train | Traces | Speed = tyro.cli(
+            Command, prog="clustersim", args=arguments, config=(OmitArgPrefixes, OmitSubcommandPrefixes)
+        )
         command.run(shlex.join(["clustersim", *(sys.argv[1:] if arguments is None else arguments)]))
         sys.stdout.flush()
     except BrokenPipeError:

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +16,7 @@ import pytest
 
 from clustersim.agents.learned import LearnedPolicy
 from clustersim.bench.pod_placement import INFLATION_METRICS, REPLAY_METRICS
-from clustersim.cli import Train, main
+from clustersim.cli import main
 
 TIMINGS = ("decisions_per_s", "wall_s")
 SMALL_BENCH = ["bench", "pod-placement", "--nodes", "16", "--seeds", "2", "--policies", "first-fit,fgd"]
@@ -283,17 +282,6 @@ def test_a_training_that_cannot_be_judged_does_not_begin(tmp_path: Path, capsys:
     assert "steps is 0" in refused(capsys, *SMALL_TRAINING, *out, "--steps", "0")
     assert "nodes is 5000" in refused(capsys, *SMALL_TRAINING, *out, "--nodes", "5000")
     assert not (tmp_path / "run").exists()
-
-
-def test_training_options_have_the_defaults_of_the_configuration() -> None:
-    pytest.importorskip("sb3_contrib")
-    from clustersim.agents.train import TrainConfig
-
-    options = {field.name: field.default for field in fields(Train)}
-    config = {field.name: field.default for field in fields(TrainConfig)}
-    shared = options.keys() & config.keys()
-    assert {"steps", "nodes", "reward", "minibatch", "gamma"} <= shared
-    assert {name: options[name] for name in shared} == {name: config[name] for name in shared}
 
 
 @pytest.mark.long

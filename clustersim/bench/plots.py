@@ -46,14 +46,8 @@ def plot_estimates(ax: Axes, policies: Mapping[str, Mapping[str, Any]], metric: 
         if low is not None:
             ax.plot([low * metric.factor, high * metric.factor], [place, place], color=look.colour, linewidth=2)
         ax.plot(mean, place, MARKERS[look.symbol], color=look.colour)
-        ax.annotate(
-            f"{mean:,.2f}" if abs(mean) < 100 else f"{mean:,.0f}",
-            (mean, place),
-            xytext=(0, 6),
-            textcoords="offset points",
-            ha="center",
-            fontsize=8,
-        )
+        shown = f"{mean:,.2f}" if abs(mean) < 100 else f"{mean:,.0f}"
+        ax.annotate(shown, (mean, place), xytext=(0, 6), textcoords="offset points", ha="center", fontsize=8)
     ax.set_yticks(range(len(ranked)), ranked)
     ax.set_ylim(-0.6, len(ranked) - 0.2)
     ax.set_xlabel(f"{metric.axis_label}, {metric.better} is better")
