@@ -1,4 +1,4 @@
-"""Results that others have published, to compare ours with."""
+"""Results that others have published, to compare ours with: so far those of FGD (Weng et al., USENIX ATC 2023)."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ FGD_ALLOCATION_AT_100 = {
 }
 """Percent of the GPUs allocated at 100 % arrived demand: mean and population sd over seeds 42-51, per openb pod list.
 
-Computed from the expected results that the authors of FGD (Weng et al., USENIX ATC 2023) keep with their simulator.
+Computed from the expected results that the authors keep with their simulator.
 """
 
 FGD_ALLOCATION_AT_130 = ((87.47, 0.30), (90.85, 0.19), (91.88, 0.59), (92.00, 0.52), (93.08, 0.13), (95.39, 0.08))
