@@ -29,7 +29,8 @@ from clustersim.agents.ppo import NodewisePolicy
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
 from clustersim.errors import ConfigError
 from clustersim.policy import run
-from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE
 from clustersim.workload import PodWorkload
 
 VALIDATION_SEEDS = range(900_000, 900_032)

@@ -10,7 +10,8 @@ import pytest
 from clustersim.baselines.registry import POLICIES, policy
 from clustersim.envs.pod_placement import NODES, PodPlacementEnv
 from clustersim.policy import run
-from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE
 from clustersim.traces import load
 
 WORKLOAD = load("openb-like")

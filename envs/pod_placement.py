@@ -20,7 +20,8 @@ from clustersim.envs.base import DecisionEnv
 from clustersim.envs.encoding import Column, TableEncoder
 from clustersim.envs.rendering import heat_map, text_map
 from clustersim.errors import ConfigError
-from clustersim.scenarios.pod_placement import PLACE, REWARDS, PodPlacement, PodPlacementSimulation
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE, REWARDS, PodPlacementSimulation
 from clustersim.workload import GPU_MILLI, PodWorkload
 
 MAX_CPU_MILLI = 128_000.0

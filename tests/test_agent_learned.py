@@ -19,7 +19,8 @@ from clustersim.control import Decision
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
 from clustersim.errors import ClustersimError
 from clustersim.policy import run
-from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE
 from clustersim.traces import openb_like
 from clustersim.workload import PodWorkload
 

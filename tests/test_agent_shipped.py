@@ -12,7 +12,8 @@ from clustersim.agents import shipped
 from clustersim.agents.learned import DESCRIPTION, WEIGHTS, LearnedPolicy
 from clustersim.bench.pod_placement import SHIPPED_AGENT, make_policy
 from clustersim.policy import run
-from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE
 from clustersim.traces import openb_like
 
 AGENTS = sorted(

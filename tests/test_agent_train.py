@@ -22,7 +22,8 @@ from clustersim.baselines.registry import policy
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy, run
-from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE
 from clustersim.traces import openb_like
 from clustersim.workload import NodeTable, PodTable, PodWorkload
 

@@ -15,7 +15,7 @@ from clustersim.cluster import GPU_SHARE, NUM_GPU
 from clustersim.control import Decision
 from clustersim.envs.pod_placement import PodPlacementEnv
 from clustersim.errors import ClustersimError, ConfigError
-from clustersim.scenarios.pod_placement import REWARDS
+from clustersim.scenarios.pod_world import REWARDS
 from clustersim.traces import openb_like
 from clustersim.workload import NodeTable, PodTable, PodWorkload
 

@@ -139,7 +139,7 @@ def test_heavy_libraries_stay_in_their_layer() -> None:
 def test_the_walk_sees_the_whole_tree() -> None:
     found = {(arrow.path, arrow.module) for arrow in ours()}
     assert len({path for path, _ in found}) > 40
-    assert ("clustersim/scenarios/pod_placement.py", "clustersim.control.Role") in found
+    assert ("clustersim/scenarios/pod_world.py", "clustersim.control.Role") in found
     assert ("clustersim/eventlog.py", "pandas") in found
 
 

@@ -38,8 +38,11 @@ from clustersim.baselines.fits import FirstFit
 from clustersim.baselines.registry import POLICIES, policy
 from clustersim.errors import ConfigError, DoesNotFit
 from clustersim.fragmentation import typical_pods
+from clustersim.history import History
+from clustersim.pending import Queue
 from clustersim.policy import run
-from clustersim.scenarios.pod_placement import PLACE, History, PodPlacement, PodPlacementSimulation, Queue
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE, PodPlacementSimulation
 from clustersim.traces import openb_like
 from clustersim.workload import PodWorkload
 
@@ -675,7 +678,8 @@ TRANSCRIPTS = """
 import hashlib, sys
 from clustersim.baselines.registry import POLICIES, policy
 from clustersim.policy import run
-from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE
 from clustersim.traces import openb_like
 
 world = openb_like(0, nodes=24, days=1)

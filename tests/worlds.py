@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 from clustersim.cluster import accepted_models, gpu_models
 from clustersim.control import Decision
 from clustersim.policy import Policy, run
-from clustersim.scenarios.pod_placement import PLACE, PodPlacement, PodPlacementSimulation
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE, PodPlacementSimulation
 from clustersim.workload import NodeTable, PodTable, PodWorkload
 
 # No deadline, because the first example compiles kernels. The same examples every time: a red test means the code.

@@ -18,7 +18,8 @@ from clustersim.bench.metrics import MetricInfo
 from clustersim.bench.runs import JSON, Experiment, RunResult, Series
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy, run
-from clustersim.scenarios.pod_placement import PLACE, Mode, PodPlacement, PodPlacementSimulation
+from clustersim.scenarios.pod_placement import Mode, PodPlacement
+from clustersim.scenarios.pod_world import PLACE, PodPlacementSimulation
 from clustersim.traces import load
 from clustersim.traces.catalog import OPENB_LIKE
 from clustersim.workload import NodeTable, PodTable, PodWorkload

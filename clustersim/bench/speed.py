@@ -13,7 +13,8 @@ import simpy
 from clustersim.baselines.registry import policy
 from clustersim.envs.pod_placement import PodPlacementEnv
 from clustersim.policy import random_legal, run
-from clustersim.scenarios.pod_placement import PLACE, PodPlacement
+from clustersim.scenarios.pod_placement import PodPlacement
+from clustersim.scenarios.pod_world import PLACE
 from clustersim.workload import PodWorkload
 
 SIZES = (16, 100, 1000)
