@@ -839,3 +839,11 @@ def test_a_whole_episode_of_every_scenario_repeats(name: str, player: str) -> No
     first = transcript()
     assert first == transcript()
     assert first[2] > 10
+
+
+def test_a_cost_that_is_not_declared_is_refused() -> None:
+    simulation = PodPlacement(workload([node(gpus=1)], [pod(gpus=1)])).build(0)
+    with pytest.raises(
+        ConfigError, match="there is no cost 'happiness'; choose one of allocation, fragmentation, shaped"
+    ):
+        simulation.cost("happiness")

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from clustersim.cluster import Binding, Cluster, ClusterView
 from clustersim.control import ControlPlane, Role
+from clustersim.errors import ConfigError
 from clustersim.eventlog import EventLog
 from clustersim.fragmentation import Fragmentation, FragmentationView
 from clustersim.history import History
@@ -140,8 +141,10 @@ class PodPlacementSimulation(ABC):
             amount = self._allocation_cost()
         elif name == "fragmentation":
             amount = self._amount(self._fragmented)
-        else:
+        elif name == "shaped":
             amount = self._amount(self._unserved) + self._amount(self._fragmented)
+        else:
+            raise ConfigError(f"there is no cost {name!r}; choose one of {', '.join(REWARDS)}")
         return 100 * share(amount, self.gpu_capacity_milli)
 
     @abstractmethod
