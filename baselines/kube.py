@@ -24,20 +24,15 @@ DEFAULT_MEMORY_MIB = 200
 
 def kube_default(decision: Decision, out: NDArray[np.float64]) -> None:
     """LeastAllocated + BalancedAllocation: spread."""
-    cluster = decision.view.cluster
-    _score(
-        decision.subject.request,
-        cluster.cpu_capacity,
-        cluster.cpu_free,
-        cluster.memory_capacity,
-        cluster.memory_free,
-        False,
-        out,
-    )
+    _write_scores(decision, out, pack=False)
 
 
 def kube_most_allocated(decision: Decision, out: NDArray[np.float64]) -> None:
     """MostAllocated + BalancedAllocation: pack."""
+    _write_scores(decision, out, pack=True)
+
+
+def _write_scores(decision: Decision, out: NDArray[np.float64], pack: bool) -> None:
     cluster = decision.view.cluster
     _score(
         decision.subject.request,
@@ -45,7 +40,7 @@ def kube_most_allocated(decision: Decision, out: NDArray[np.float64]) -> None:
         cluster.cpu_free,
         cluster.memory_capacity,
         cluster.memory_free,
-        True,
+        pack,
         out,
     )
 
