@@ -110,6 +110,7 @@ def test_gymnasium_finds_nothing_to_complain_about(name: str, variant: dict[str,
 
 @every_environment
 def test_stable_baselines3_finds_nothing_to_complain_about(name: str, variant: dict[str, Any]) -> None:
+    pytest.importorskip("stable_baselines3", reason="the extra `agents` is not installed")
     from stable_baselines3.common.env_checker import check_env as check_for_sb3
 
     env = make(name, variant)
@@ -354,6 +355,7 @@ class Maker:
 
 @pytest.mark.parametrize(("name", "variant"), VECTOR_CASES, ids=label)
 def test_a_dummy_vector_of_sb3_plays_through_the_ends_of_episodes(name: str, variant: dict[str, Any]) -> None:
+    pytest.importorskip("stable_baselines3", reason="the extra `agents` is not installed")
     from stable_baselines3.common.vec_env import DummyVecEnv
 
     check_sb3_vector(DummyVecEnv([Maker(name, variant)] * 2), 400)
@@ -362,6 +364,7 @@ def test_a_dummy_vector_of_sb3_plays_through_the_ends_of_episodes(name: str, var
 @pytest.mark.long
 @pytest.mark.parametrize(("name", "variant"), VECTOR_CASES[:1], ids=label)
 def test_a_subprocess_vector_of_sb3_plays_through_the_ends_of_episodes(name: str, variant: dict[str, Any]) -> None:
+    pytest.importorskip("stable_baselines3", reason="the extra `agents` is not installed")
     from stable_baselines3.common.vec_env import SubprocVecEnv
 
     check_sb3_vector(SubprocVecEnv([Maker(name, variant)] * 2, start_method="spawn"), 300)
