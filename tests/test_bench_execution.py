@@ -180,7 +180,7 @@ def test_a_worker_that_dies_is_reported_with_a_remedy(tmp_path: Path, log: Path)
 
 def test_a_play_that_cannot_be_sent_to_a_worker_is_reported(tmp_path: Path, log: Path) -> None:
     unpicklable = dataclasses.replace(experiment(log), play=lambda policy, seed: play(log, policy, seed))
-    with pytest.raises(ResultsError, match="pickle|local object"):
+    with pytest.raises(ResultsError, match=r"pickle|local object"):
         run(unpicklable, tmp_path / "out", jobs=2)
 
 
