@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,11 @@ DESCRIPTION = "policy.json"
 WEIGHTS = "weights.npz"
 
 
-class LearnedPolicy:
+class NodewisePlayer:
     """Always the candidate with the highest logit; the lowest index on ties, so identical nodes are filled in order."""
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.description = read_description(self.folder)
-        self._weights = NodewiseWeights.load(self.folder / WEIGHTS)
+    def __init__(self, weights: NodewiseWeights) -> None:
+        self._weights = weights
         self._nodes = np.zeros((0, len(NODES.columns)), dtype=np.float32)
         self._pod = POD.buffer()
 
@@ -40,6 +39,15 @@ class LearnedPolicy:
         can_wait = bool(len(decision.mask) > nodes and decision.mask[nodes])
         logits = self._weights.logits(self._nodes[legal[: len(legal) - can_wait]], self._pod, can_wait)
         return int(legal[int(logits.argmax())])
+
+
+class LearnedPolicy(NodewisePlayer):
+    """The agent in a folder."""
+
+    def __init__(self, folder: str | Path) -> None:
+        self.folder = Path(folder)
+        self.description = read_description(self.folder)
+        super().__init__(NodewiseWeights.load(self.folder / WEIGHTS))
 
 
 def read_description(folder: Path) -> dict[str, Any]:
@@ -70,6 +78,12 @@ def write_agent(folder: Path, weights: NodewiseWeights, training: dict[str, Any]
     weights.save(folder / WEIGHTS)
     description = {"scenario": "pod-placement", "network": "nodewise", "columns": columns(), "training": training}
     (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
+
+
+def fingerprint(folder: Path) -> str:
+    """Sixteen hexadecimal digits that change when either file of an agent does."""
+    content = b"".join((folder / name).read_bytes() for name in (DESCRIPTION, WEIGHTS))
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def columns() -> dict[str, list[str]]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from functools import partial
@@ -19,11 +20,10 @@ import torch
 from sb3_contrib import MaskablePPO
 from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
-from stable_baselines3.common.utils import get_device
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from clustersim.agents.config import TrainConfig
-from clustersim.agents.learned import LearnedPolicy, write_agent
+from clustersim.agents.learned import DESCRIPTION, NodewisePlayer, write_agent
 from clustersim.agents.nodewise import NodewiseShape, weights_of
 from clustersim.agents.ppo import NodewisePolicy
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
@@ -162,23 +162,20 @@ class _Saver(BaseCallback):
         unfinished = folder / "unfinished.zip"
         model.save(unfinished)
         os.replace(unfinished, folder / f"step-{steps}.zip")
-        candidate = self._out / "candidate"
-        training = {**self._description, "config": asdict(self._config), "steps": steps}
-        write_agent(candidate, weights_of(model.policy.mlp_extractor), training)
-        score = self._validate(LearnedPolicy(candidate))
+        weights = weights_of(model.policy.mlp_extractor)
+        score = self._validate(NodewisePlayer(weights))
         best = self._best_so_far()
         self._note = f"validation {score:.4f} (best {max(score, best):.4f})"
         self.logger.record(f"validation/{VALIDATED}", score)
+        candidate = self._out / "candidate"
         if score >= best:
-            training[f"validation_{VALIDATED}"] = score
-            write_agent(candidate, weights_of(model.policy.mlp_extractor), training)
+            training = {**self._description, "config": asdict(self._config), "steps": steps}
+            write_agent(candidate, weights, {**training, f"validation_{VALIDATED}": score})
             for file in candidate.iterdir():
-                os.replace(file, self._out / file.name)  # a kill leaves the agent before or this one, never half of it
-        for file in candidate.iterdir():
-            file.unlink()
-        candidate.rmdir()
+                os.replace(file, self._out / file.name)  # a kill leaves the agent before or this one, never half a file
+        shutil.rmtree(candidate, ignore_errors=True)
 
-    def _validate(self, policy: LearnedPolicy) -> float:
+    def _validate(self, policy: NodewisePlayer) -> float:
         scores = []
         for seed in VALIDATION_SEEDS:
             simulation = self._scenario.build(seed)
@@ -188,17 +185,17 @@ class _Saver(BaseCallback):
 
     def _best_so_far(self) -> float:
         try:
-            training = json.loads((self._out / "policy.json").read_text())["training"]
+            training = json.loads((self._out / DESCRIPTION).read_text())["training"]
         except FileNotFoundError:
             return -np.inf
         return float(training[f"validation_{VALIDATED}"])
 
 
 def _check_device(device: str) -> None:
-    if device.startswith("cuda") and not torch.cuda.is_available():
-        raise ConfigError(f"device is {device!r}, but torch sees no CUDA device here; use 'auto' or 'cpu'")
+    if device == "auto":
+        return
     try:
-        torch.empty(0, device=get_device(device))
+        torch.empty(0, device=device)  # asked of torch itself: stable-baselines3 would fall back to the CPU in silence
     except (RuntimeError, AssertionError) as error:  # torch asserts that it was built with CUDA
         raise ConfigError(f"device is {device!r}, which torch cannot use here ({error}); use 'auto' or 'cpu'") from None
 

@@ -24,7 +24,6 @@ class PendingPods:
 
     def __init__(self, rank: NDArray[np.int64]) -> None:
         self._rank = rank
-        self._row_at = np.argsort(rank)
         self._rows = np.empty(0, dtype=np.int64)
         self._status = np.full(len(rank), self.BLOCKED, dtype=np.int8)
         self._cursor = 0

@@ -93,7 +93,7 @@ def results(name: str, folder: Path, title: str, command: str) -> str:
         )
         lines.append(f"| {policy} | {' | '.join(cells)} | {versus} |")
     commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
-    figure(name, folder, ranked, main)
+    figure(name, folder, {policy: policies[policy] for policy in ranked}, main)
     seeds = summary["seeds"]
     return f"""# {title}
 
@@ -144,19 +144,18 @@ Nothing was tuned. What made the difference, found by reading the definitions:
 """
 
 
-def figure(name: str, folder: Path, policies: list[str], main: MetricInfo) -> None:
-    """The figure of a benchmark: the main metric, and fragmentation as it develops."""
+def figure(name: str, folder: Path, policies: dict[str, Any], main: MetricInfo) -> None:
+    """The figure of a benchmark: the main metric, and fragmentation as it develops; policies with the best first."""
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    summary = json.loads((folder / "summary.json").read_text())
     series = pd.read_parquet(folder / "series.parquet")
     fragmentation = next(s for s in series["series"].unique() if s.startswith("fragmentation"))
     drawing, (left, right) = plt.subplots(1, 2, figsize=(13, 4.6), width_ratios=(1, 1.2), layout="constrained")
-    plot_estimates(left, summary["policies"], main)
-    plot_series(right, series, fragmentation, policies)
+    plot_estimates(left, policies, main)
+    plot_series(right, series, fragmentation, list(policies))
     right.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     (HERE / "images").mkdir(exist_ok=True)
     drawing.savefig(HERE / "images" / f"{name}.png", dpi=110)

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from clustersim.agents import shipped
+from clustersim.agents.learned import LearnedPolicy, fingerprint
 from clustersim.baselines.registry import POLICIES, policy, unknown_policy
 from clustersim.bench.metrics import MetricInfo
 from clustersim.bench.runs import JSON, Experiment, RunResult, Series
@@ -83,7 +85,7 @@ class PodPlacementBench:
         for name in policies:
             make_policy(name)
         agents = {name: agent_folder(name) for name in policies if name not in POLICIES[SCENARIO]}
-        fingerprints = {name: _fingerprint(folder) for name, folder in agents.items() if folder is not None}
+        fingerprints = {name: fingerprint(folder) for name, folder in agents.items() if folder is not None}
         config: dict[str, JSON] = {f.name: _json(getattr(self, f.name)) for f in fields(self) if f.name != "trace"}
         config["trace_sha256"] = checksum(self.scenario().workload)
         return Experiment(SCENARIO, self.trace, config, policies, seeds, self.play, fingerprints)
@@ -106,16 +108,12 @@ def make_policy(name: str) -> Policy:
     folder = agent_folder(name)
     if folder is None:
         raise ConfigError(f"{unknown_policy(SCENARIO, name)}, {SHIPPED_AGENT}, or the folder of a trained agent")
-    from clustersim.agents.learned import LearnedPolicy  # only here: most benchmarks need no agent
-
     return LearnedPolicy(folder)
 
 
 def agent_folder(name: str) -> Path | None:
     """The folder of a trained agent, or None when the name is none."""
     if name == SHIPPED_AGENT:
-        from clustersim.agents import shipped
-
         return Path(shipped.__path__[0]) / SHIPPED_AGENT
     return Path(name) if Path(name).is_dir() else None
 
@@ -134,11 +132,6 @@ def checksum(workload: PodWorkload) -> str:
 @lru_cache(maxsize=4)
 def _load(trace: str, workload: str, nodes: str) -> PodWorkload:
     return load(trace, workload, nodes)  # type: ignore[arg-type]
-
-
-def _fingerprint(folder: Path) -> str:
-    files = sorted(path for path in folder.iterdir() if path.name in ("policy.json", "weights.npz"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).hexdigest()[:16]
 
 
 def _json(value: Any) -> JSON:

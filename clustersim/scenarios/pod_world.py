@@ -174,6 +174,7 @@ class PodPlacementSimulation(ABC):
         gpu_capacity = self.gpu_capacity_milli
         figures = {
             "gpu_allocation": share(self.gpu_allocated.mean(now_s), gpu_capacity),
+            # No cost is made of these two, so no integral of them is kept while the episode runs.
             "cpu_allocation": share(self.history.mean("allocated_cpu_milli", now_s), self.capacity["cpu_milli"]),
             "memory_allocation": share(self.history.mean("allocated_memory_mib", now_s), self.capacity["memory_mib"]),
             "gpu_fragmentation": share(self._fragmented.mean(now_s), gpu_capacity),
