@@ -9,6 +9,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from clustersim.errors import ConfigError, DoesNotFit
+from clustersim.readonly import read_only
 from clustersim.workload import GPU_MILLI, NodeTable
 
 CPU, MEMORY, NUM_GPU, GPU_SHARE, ACCEPTED = range(5)
@@ -98,18 +99,18 @@ class Cluster:
         self.view = ClusterView(
             names=nodes.name,
             models=models,
-            cpu_capacity=_read_only(self._cpu_free.copy()),
-            cpu_free=_read_only(self._cpu_free),
-            memory_capacity=_read_only(self._memory_free.copy()),
-            memory_free=_read_only(self._memory_free),
-            gpu_count=_read_only(self._gpu_free_whole.copy()),
-            gpu_model=_read_only(gpu_model),
-            model_bit=_read_only(self._model_bit),
-            gpu_free=_read_only(self._gpu_free),
-            gpu_free_total=_read_only(self._gpu_free_total),
-            gpu_free_most=_read_only(self._gpu_free_most),
-            gpu_free_whole=_read_only(self._gpu_free_whole),
-            gpu_tenants=_read_only(self._gpu_tenants),
+            cpu_capacity=read_only(self._cpu_free.copy()),
+            cpu_free=read_only(self._cpu_free),
+            memory_capacity=read_only(self._memory_free.copy()),
+            memory_free=read_only(self._memory_free),
+            gpu_count=read_only(self._gpu_free_whole.copy()),
+            gpu_model=read_only(gpu_model),
+            model_bit=read_only(self._model_bit),
+            gpu_free=read_only(self._gpu_free),
+            gpu_free_total=read_only(self._gpu_free_total),
+            gpu_free_most=read_only(self._gpu_free_most),
+            gpu_free_whole=read_only(self._gpu_free_whole),
+            gpu_tenants=read_only(self._gpu_tenants),
         )
 
     def __len__(self) -> int:
@@ -190,12 +191,6 @@ class Cluster:
             f"{request[NUM_GPU]} x {request[GPU_SHARE]} GPU milli; free {self._cpu_free[node]} CPU milli, "
             f"{self._memory_free[node]} MiB, GPU milli {self._gpu_free[node].tolist()}; choose one that the mask allows"
         )
-
-
-def _read_only(array: Ints) -> Ints:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 # The kernels take arrays one by one: unboxing one costs about 0.1 us, an attribute of an object would not compile.

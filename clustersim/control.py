@@ -18,6 +18,7 @@ import simpy
 from numpy.typing import NDArray
 
 from clustersim.errors import IllegalAnswer
+from clustersim.readonly import read_only
 
 NO_CANDIDATE = -1
 """What an asker is told when no candidate was legal at the moment the question surfaced; nobody was asked then."""
@@ -44,8 +45,7 @@ class Role:
 
     def __post_init__(self) -> None:
         self._legal_mask = np.zeros(self.size, dtype=np.bool_)
-        self.mask = self._legal_mask.view()
-        self.mask.flags.writeable = False
+        self.mask = read_only(self._legal_mask)
 
     def look(self, subject: Any) -> bool:
         """Compute the mask for a subject, now; return whether any candidate is legal."""

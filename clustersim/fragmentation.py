@@ -12,13 +12,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
 from clustersim.cluster import ACCEPTED, CPU, GPU_SHARE, NUM_GPU, Cluster
+from clustersim.readonly import read_only
 from clustersim.workload import GPU_MILLI
 
 MAX_SCORE = 100
@@ -72,7 +72,7 @@ class Fragmentation:
         self._shapes = tuple(shapes)
         nodes = len(cluster)
         self._per_node = np.zeros(nodes)
-        self.view = FragmentationView(_read_only(self._per_node), self.after)
+        self.view = FragmentationView(read_only(self._per_node), self.after)
         self._version = np.zeros(nodes, dtype=np.int64)
         # What was computed for (shape, node) stays true until the node changes. A cluster sees few distinct shapes
         # (openb: 91) and a placement changes one node, so nearly everything is found here: an fgd run over 1,213
@@ -81,7 +81,7 @@ class Fragmentation:
         after = np.zeros((len(shapes), nodes))
         device = np.full((len(shapes), nodes), -1, dtype=np.int8)
         self._known = tuple(zip(seen, after, device, strict=True))
-        self._shown = tuple((_read_only(a), _read_only(d)) for a, d in zip(after, device, strict=True))
+        self._shown = tuple((read_only(a), read_only(d)) for a, d in zip(after, device, strict=True))
         self.total = 0.0
         for node in range(nodes):
             self.update(node)
@@ -123,12 +123,6 @@ class Fragmentation:
             device,
         )
         return self._shown[shape]
-
-
-def _read_only(array: NDArray[Any]) -> NDArray[Any]:
-    view = array.view()
-    view.flags.writeable = False
-    return view
 
 
 @njit(cache=True)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from clustersim.cluster import accepted_models, gpu_models
 from clustersim.fragmentation import TypicalPods, typical_pods
+from clustersim.readonly import read_only
 from clustersim.workload import PodWorkload
 
 
@@ -59,17 +60,9 @@ def compile_pods(workload: PodWorkload, typical_share: float, image_mib: int) ->
     pods = workload.pods
     models = gpu_models(workload.nodes)
     specs = {spec: accepted_models(spec, models) for spec in dict.fromkeys(pods.gpu_spec)}
-    requests = np.stack(
-        [
-            pods.cpu_milli,
-            pods.memory_mib,
-            pods.num_gpu,
-            pods.gpu_milli,
-            np.array([specs[spec] for spec in pods.gpu_spec], dtype=np.int64),
-        ],
-        axis=1,
-    )
-    requests.flags.writeable = False
+    accepted = np.array([specs[spec] for spec in pods.gpu_spec], dtype=np.int64)
+    columns = [pods.cpu_milli, pods.memory_mib, pods.num_gpu, pods.gpu_milli, accepted]
+    requests = read_only(np.stack(columns, axis=1))
     shapes, shape = np.unique(requests, axis=0, return_inverse=True)
     shape = shape.ravel()
     order = np.lexsort((np.arange(len(pods)), pods.arrival_s, -pods.priority))
