@@ -1,0 +1,233 @@
+"""Packing as a whole: a snapshot of nodes and pods, plans for it, and what makes one plan better than another.
+
+A scheduler asks where one pod goes; an optimizer is given this snapshot and says where every pod goes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from clustersim.cluster import ACCEPTED, CPU, GPU_SHARE, MEMORY, NUM_GPU
+from clustersim.errors import ConfigError
+from clustersim.workload import GPU_MILLI
+
+Ints = NDArray[np.int64]
+
+NOWHERE = -1
+"""In place of a node: pending, or evicted."""
+
+LARGEST_SUM = 1 << 53
+"""Sums of requests stay below this, where doubles count exactly and no solver overflows."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Packing:
+    """N nodes, P pods, and where the pods are now. Node columns are (N,) integers, pod columns (P,).
+
+    `request` is (P, 5) as `clustersim.cluster` describes it. `home` is the node of a running pod, NOWHERE of a pending
+    one; `home_devices` is the bit set of GPU devices that a running pod holds. A `protected` pod is not touched.
+    `apart` lists sets of pods (anti-affinity): no two pods of a set may share a node.
+
+    Raises ConfigError where the snapshot contradicts itself.
+    """
+
+    node_names: tuple[str, ...]
+    cpu_milli: Ints
+    memory_mib: Ints
+    gpu_count: Ints
+    model_bit: Ints
+    pod_names: tuple[str, ...]
+    request: Ints
+    priority: Ints
+    home: Ints
+    home_devices: Ints
+    protected: NDArray[np.bool_]
+    apart: tuple[tuple[int, ...], ...] = ()
+
+    def __post_init__(self) -> None:
+        self._require_representable()
+        self._require_consistent()
+
+    @property
+    def tiers(self) -> list[int]:
+        """The distinct priorities, the highest first."""
+        return [int(priority) for priority in np.unique(self.priority)[::-1]]
+
+    @property
+    def shares(self) -> NDArray[np.bool_]:
+        """(P,) whether a pod shares a device."""
+        return (self.request[:, NUM_GPU] > 0) & (self.request[:, GPU_SHARE] < GPU_MILLI)
+
+    def accepts(self, pod: int) -> NDArray[np.bool_]:
+        """(N,) on which nodes the pod could run if they were empty."""
+        request = self.request[pod]
+        fits = (self.cpu_milli >= request[CPU]) & (self.memory_mib >= request[MEMORY])
+        if request[NUM_GPU]:
+            fits &= (self.gpu_count >= request[NUM_GPU]) & (self.model_bit & request[ACCEPTED] != 0)
+        return fits  # type: ignore[no-any-return]
+
+    def why_hopeless(self, pod: int) -> str | None:
+        """Why a pod fits on no node even if all were empty, and which nodes come nearest; None when it does fit."""
+        if self.accepts(pod).any():
+            return None
+        request = self.request[pod]
+        wanted = {"cpu_milli": request[CPU], "memory_mib": request[MEMORY], "gpu_count": request[NUM_GPU]}
+        right_model = (self.model_bit & request[ACCEPTED] != 0) | (request[NUM_GPU] == 0)
+        lacks = [name for name, amount in wanted.items() if amount > getattr(self, name).max(initial=0)]
+        candidates = np.flatnonzero(right_model) if right_model.any() else np.arange(len(self.node_names))
+        covered = np.mean(
+            [np.minimum(1.0, getattr(self, name)[candidates] / max(1, amount)) for name, amount in wanted.items()],
+            axis=0,
+        )
+        nearest = candidates[np.argsort(-covered, kind="stable")[:3]]
+        nodes = "; ".join(
+            f"{self.node_names[n]!r} has {self.cpu_milli[n]} CPU milli, {self.memory_mib[n]} MiB, "
+            f"{self.gpu_count[n]} GPUs{'' if right_model[n] else ' of a model that it does not accept'}"
+            for n in nearest
+        )
+        reason = (
+            f"no node has as much {', '.join(lacks)}"
+            if lacks
+            else ("no node has a GPU model that it accepts" if not right_model.any() else "no node has all of it together")
+        )
+        return (
+            f"pod {self.pod_names[pod]!r} can never run: it asks for {request[CPU]} CPU milli, {request[MEMORY]} MiB and "
+            f"{request[NUM_GPU]} x {request[GPU_SHARE]} GPU milli, and {reason}; the nearest: {nodes}. "
+            "Lower the request, or add a larger node"
+        )
+
+    def _require_representable(self) -> None:
+        for name in ("cpu_milli", "memory_mib", "gpu_count"):
+            column = getattr(self, name)
+            if len(column) and column.min() < 0:
+                node = int(column.argmin())
+                raise ConfigError(f"node {self.node_names[node]!r} has {name} {column[node]}; it has to be at least 0")
+        columns = {
+            "CPU milli": (self.cpu_milli, self.request[:, CPU]),
+            "memory MiB": (self.memory_mib, self.request[:, MEMORY]),
+        }
+        for name, (capacity, asked) in columns.items():
+            if len(asked) and asked.min() < 0:
+                pod = int(asked.argmin())
+                raise ConfigError(f"pod {self.pod_names[pod]!r} asks for {asked[pod]} {name}; it has to be at least 0")
+            for what, amounts in (("capacities", capacity), ("requests", asked)):
+                total = sum(amounts.tolist())  # of Python's integers: the sum itself must not overflow
+                if total >= LARGEST_SUM:
+                    raise ConfigError(
+                        f"the {what} add up to {total} {name}, more than {LARGEST_SUM} that a solver can sum exactly; "
+                        "give them in larger units (MiB, not bytes)"
+                    )
+
+    def _require_consistent(self) -> None:
+        if len(self.node_names) == 0:
+            raise ConfigError("there is nothing to pack on: the snapshot has no nodes")
+        if not (self.cpu_milli.any() or self.memory_mib.any()):
+            raise ConfigError(f"all {len(self.node_names)} nodes have no capacity at all; give them CPU and memory")
+        idle = np.flatnonzero(self.protected & (self.home == NOWHERE))
+        if len(idle):
+            raise ConfigError(
+                f"{len(idle)} pods are protected but run nowhere, the first is {self.pod_names[idle[0]]!r}; "
+                "only a running pod can be protected"
+            )
+        if len(self.home) and not (NOWHERE <= self.home.min() and self.home.max() < len(self.node_names)):
+            raise ConfigError(f"a pod runs on a node that is not among the {len(self.node_names)}")
+        for together in self.apart:
+            held = [pod for pod in together if self.protected[pod]]
+            homes = self.home[held].tolist()
+            if len(set(homes)) < len(homes):
+                names = ", ".join(repr(self.pod_names[pod]) for pod in held)
+                raise ConfigError(
+                    f"the constraints contradict each other: {names} are protected where they are and have to be apart, "
+                    "but some share a node; lift one of the two"
+                )
+        problem = self.why_illegal(Plan(self.home, device_of(self.home_devices, self.shares)), apart=False)
+        if problem:
+            raise ConfigError(f"the pods as they run now do not fit: {problem}")
+
+    def why_illegal(self, plan: Plan, apart: bool = True) -> str | None:
+        """The first rule that a plan breaks, or None."""
+        placed = np.flatnonzero(plan.node != NOWHERE)
+        node = plan.node[placed]
+        request = self.request[placed]
+        for column, capacity, unit in ((CPU, self.cpu_milli, "CPU milli"), (MEMORY, self.memory_mib, "MiB")):
+            used = np.bincount(node, weights=request[:, column], minlength=len(capacity)).astype(np.int64)
+            if (used > capacity).any():
+                n = int(np.argmax(used - capacity))
+                return f"node {self.node_names[n]!r} has {capacity[n]} {unit} and would hold {used[n]}"
+        problem = self._why_illegal_on_gpus(plan, placed)
+        if problem:
+            return problem
+        touched = np.flatnonzero(self.protected & (plan.node != self.home))
+        if len(touched):
+            return f"pod {self.pod_names[touched[0]]!r} is protected and would be moved"
+        for together in self.apart if apart else ():
+            nodes = [int(plan.node[pod]) for pod in together if plan.node[pod] != NOWHERE]
+            if len(set(nodes)) < len(nodes):
+                return f"pods {', '.join(repr(self.pod_names[pod]) for pod in together)} have to be apart"
+        return None
+
+    def _why_illegal_on_gpus(self, plan: Plan, placed: Ints) -> str | None:
+        whole: dict[int, int] = {}
+        shared: dict[int, dict[int, int]] = {}
+        for pod in placed[self.request[placed, NUM_GPU] > 0].tolist():
+            node, request = int(plan.node[pod]), self.request[pod]
+            if not self.model_bit[node] & request[ACCEPTED]:
+                return f"pod {self.pod_names[pod]!r} does not accept the GPU model of node {self.node_names[node]!r}"
+            if request[GPU_SHARE] == GPU_MILLI:
+                whole[node] = whole.get(node, 0) + int(request[NUM_GPU])
+                continue
+            device = int(plan.device[pod])
+            if not 0 <= device < self.gpu_count[node]:
+                return f"pod {self.pod_names[pod]!r} shares device {device} of node {self.node_names[node]!r}, which has none such"
+            devices = shared.setdefault(node, {})
+            devices[device] = devices.get(device, 0) + int(request[GPU_SHARE])
+            if devices[device] > GPU_MILLI:
+                return f"device {device} of node {self.node_names[node]!r} would hold {devices[device]} milli of {GPU_MILLI}"
+        for node, count in whole.items():
+            if count + len(shared.get(node, {})) > self.gpu_count[node]:
+                return (
+                    f"node {self.node_names[node]!r} has {self.gpu_count[node]} GPUs and would hold {count} whole and "
+                    f"{len(shared.get(node, {}))} shared ones"
+                )
+        return None
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Plan:
+    """Where every pod of a snapshot goes: `node` (P,), NOWHERE for one that runs nowhere.
+
+    `device` (P,) is the GPU device of a pod that shares one, NOWHERE for all others; whole devices are interchangeable.
+    """
+
+    node: Ints
+    device: Ints
+
+
+def device_of(devices: Ints, shares: NDArray[np.bool_]) -> Ints:
+    """The device index behind each one-device bit set of the pods that share one; NOWHERE for the others."""
+    return np.where(shares & (devices > 0), np.log2(np.maximum(devices, 1)).astype(np.int64), NOWHERE)
+
+
+def stay(packing: Packing) -> Plan:
+    """Everything as it is."""
+    return Plan(packing.home, device_of(packing.home_devices, packing.shares))
+
+
+def placed_by_tier(packing: Packing, node: Ints) -> tuple[int, ...]:
+    """How many pods of each tier or above run, the highest tier first; compare such tuples to compare plans."""
+    runs = node != NOWHERE
+    return tuple(int((runs & (packing.priority >= tier)).sum()) for tier in packing.tiers)
+
+
+def moved(packing: Packing, plan: Plan) -> NDArray[np.bool_]:
+    """(P,) running pods that would run on another node or another device."""
+    elsewhere = (plan.node != packing.home) | (packing.shares & (plan.device != stay(packing).device))
+    return (packing.home != NOWHERE) & (plan.node != NOWHERE) & elsewhere
+
+
+def evicted(packing: Packing, plan: Plan) -> NDArray[np.bool_]:
+    """(P,) running pods that would run nowhere."""
+    return (packing.home != NOWHERE) & (plan.node == NOWHERE)
