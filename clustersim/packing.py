@@ -91,11 +91,13 @@ class Packing:
         reason = (
             f"no node has as much {', '.join(lacks)}"
             if lacks
-            else ("no node has a GPU model that it accepts" if not right_model.any() else "no node has all of it together")
+            else (
+                "no node has a GPU model that it accepts" if not right_model.any() else "no node has all of it together"
+            )
         )
         return (
-            f"pod {self.pod_names[pod]!r} can never run: it asks for {request[CPU]} CPU milli, {request[MEMORY]} MiB and "
-            f"{request[NUM_GPU]} x {request[GPU_SHARE]} GPU milli, and {reason}; the nearest: {nodes}. "
+            f"pod {self.pod_names[pod]!r} can never run: it asks for {request[CPU]} CPU milli, {request[MEMORY]} MiB "
+            f"and {request[NUM_GPU]} x {request[GPU_SHARE]} GPU milli, and {reason}; the nearest: {nodes}. "
             "Lower the request, or add a larger node"
         )
 
@@ -132,7 +134,7 @@ class Packing:
                 f"{len(idle)} pods are protected but run nowhere, the first is {self.pod_names[idle[0]]!r}; "
                 "only a running pod can be protected"
             )
-        if len(self.home) and not (NOWHERE <= self.home.min() and self.home.max() < len(self.node_names)):
+        if len(self.home) and not (self.home.min() >= NOWHERE and self.home.max() < len(self.node_names)):
             raise ConfigError(f"a pod runs on a node that is not among the {len(self.node_names)}")
         for together in self.apart:
             held = [pod for pod in together if self.protected[pod]]
@@ -140,8 +142,8 @@ class Packing:
             if len(set(homes)) < len(homes):
                 names = ", ".join(repr(self.pod_names[pod]) for pod in held)
                 raise ConfigError(
-                    f"the constraints contradict each other: {names} are protected where they are and have to be apart, "
-                    "but some share a node; lift one of the two"
+                    f"the constraints contradict each other: {names} are protected where they are and have to be "
+                    "apart, but some share a node; lift one of the two"
                 )
         problem = self.why_illegal(Plan(self.home, device_of(self.home_devices, self.shares)), apart=False)
         if problem:
@@ -170,28 +172,30 @@ class Packing:
         return None
 
     def _why_illegal_on_gpus(self, plan: Plan, placed: Ints) -> str | None:
-        whole: dict[int, int] = {}
-        shared: dict[int, dict[int, int]] = {}
+        arriving: dict[int, int] = {}  # node -> whole devices that arriving pods take: any that are left
+        held: dict[tuple[int, int], int] = {}  # node, device -> milli
         for pod in placed[self.request[placed, NUM_GPU] > 0].tolist():
             node, request = int(plan.node[pod]), self.request[pod]
+            where = f"node {self.node_names[node]!r}"
             if not self.model_bit[node] & request[ACCEPTED]:
-                return f"pod {self.pod_names[pod]!r} does not accept the GPU model of node {self.node_names[node]!r}"
-            if request[GPU_SHARE] == GPU_MILLI:
-                whole[node] = whole.get(node, 0) + int(request[NUM_GPU])
+                return f"pod {self.pod_names[pod]!r} does not accept the GPU model of {where}"
+            if request[GPU_SHARE] < GPU_MILLI:
+                devices = [int(plan.device[pod])]
+                if not 0 <= devices[0] < self.gpu_count[node]:
+                    return f"pod {self.pod_names[pod]!r} shares device {devices[0]} of {where}, which has none such"
+            elif node == self.home[pod]:
+                devices = [d for d in range(int(self.gpu_count[node])) if self.home_devices[pod] >> d & 1]
+            else:
+                arriving[node] = arriving.get(node, 0) + int(request[NUM_GPU])
                 continue
-            device = int(plan.device[pod])
-            if not 0 <= device < self.gpu_count[node]:
-                return f"pod {self.pod_names[pod]!r} shares device {device} of node {self.node_names[node]!r}, which has none such"
-            devices = shared.setdefault(node, {})
-            devices[device] = devices.get(device, 0) + int(request[GPU_SHARE])
-            if devices[device] > GPU_MILLI:
-                return f"device {device} of node {self.node_names[node]!r} would hold {devices[device]} milli of {GPU_MILLI}"
-        for node, count in whole.items():
-            if count + len(shared.get(node, {})) > self.gpu_count[node]:
-                return (
-                    f"node {self.node_names[node]!r} has {self.gpu_count[node]} GPUs and would hold {count} whole and "
-                    f"{len(shared.get(node, {}))} shared ones"
-                )
+            for device in devices:
+                held[node, device] = held.get((node, device), 0) + int(request[GPU_SHARE])
+                if held[node, device] > GPU_MILLI:
+                    return f"device {device} of {where} would hold {held[node, device]} milli of {GPU_MILLI}"
+        for node, count in arriving.items():
+            left = int(self.gpu_count[node]) - sum(at == node for at, _ in held)
+            if count > left:
+                return f"node {self.node_names[node]!r} has {left} whole GPUs left and would have to give {count}"
         return None
 
 
