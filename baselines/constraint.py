@@ -23,6 +23,7 @@ from ortools.sat.python import cp_model
 from clustersim.baselines.constraint_budget import DETERMINISTIC_UNITS_PER_S, Budget, Limits
 from clustersim.baselines.constraint_model import Disruption, Objective, PackingModel, Values
 from clustersim.baselines.constraint_start import disturb_less, place_more
+from clustersim.errors import ConfigError
 from clustersim.packing import NOWHERE, Packing, Plan, placed_by_tier, stay
 
 Outcome = Literal["improved-optimal", "improved", "certified", "failed"]
@@ -109,6 +110,8 @@ class _Search:
         self._disruption = disruption
         self._model = PackingModel(packing, disruption, never_fewer)
         self._budget = Budget(limits, len(packing.tiers))
+        # Pods that have to be apart may be together now: then there is no plan at hand until the solver finds one.
+        self._legal = packing.why_illegal(stay(packing)) is None
         self.reports: list[StageReport] = []
         self.build_s = perf_counter() - started_s
 
@@ -132,12 +135,13 @@ class _Search:
         status: Literal["OPTIMAL", "FEASIBLE", "UNKNOWN"] = "OPTIMAL"
         bound: int | None = best
         solve_s = build_s = 0.0
-        if at_hand != best:
+        if at_hand != best or not self._legal:
             model.aim(objective, stage == "place", values)
             build_s = perf_counter() - started_s - searched_s
             status, bound, values = self._ask(stage, objective, values, started_s)
             solve_s = perf_counter() - started_s - searched_s - build_s
             plan = model.plan_of(values)
+            values = model.values_of(plan)  # pods that the solver sent from a node to itself have stayed after all
         found = objective.value(values)
         model.freeze(objective, stage == "place", found, proved=status == "OPTIMAL")
         self.build_s += build_s
@@ -145,6 +149,8 @@ class _Search:
         return plan
 
     def _start(self, tier: int, stage: Stage, plan: Plan) -> Plan:
+        if not self._legal:
+            return plan
         if stage == "disrupt":
             return disturb_less(self._packing, plan, tier)
         proposals = int(PROPOSALS_PER_S * self._limits.window_s / len(self._packing.tiers))
@@ -167,13 +173,17 @@ class _Search:
         self._budget.spend(deterministic_s if limits.clock == "deterministic" else perf_counter() - started_s)
         if status == cp_model.UNKNOWN:
             return "UNKNOWN", None, values
-        assert status in (cp_model.OPTIMAL, cp_model.FEASIBLE), (
-            f"{solver.status_name(status)}: the present plan is legal"
-        )
+        if status == cp_model.INFEASIBLE:
+            raise ConfigError(
+                "the constraints contradict each other: no plan keeps protected pods in place, pods apart and as many "
+                "pods as now; lift one of them (never_fewer=False drops the last)"
+            )
+        assert status in (cp_model.OPTIMAL, cp_model.FEASIBLE), solver.status_name(status)
         found = [solver.value(variable) for variable in self._model.variables]
         sign = 1 if stage == "place" else -1
-        if sign * objective.value(found) < sign * objective.value(values):
+        if self._legal and sign * objective.value(found) < sign * objective.value(values):
             found = values
+        self._legal = True
         if status == cp_model.OPTIMAL:
             return "OPTIMAL", objective.value(found), found
         bound = solver.best_objective_bound

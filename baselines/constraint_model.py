@@ -8,6 +8,7 @@ pods that share one). A device that arriving whole-GPU pods take is a Boolean. E
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Literal
@@ -16,7 +17,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from clustersim.cluster import CPU, GPU_SHARE, MEMORY, NUM_GPU
-from clustersim.packing import NOWHERE, Packing, Plan, device_of, moved
+from clustersim.packing import NOWHERE, RESTART, Packing, Plan, device_of, moved
 from clustersim.workload import GPU_MILLI
 
 Disruption = Literal["paper", "later-script", "earlier-script"]
@@ -129,7 +130,8 @@ class PackingModel:
         """The value of every variable under a plan."""
         packing = self.packing
         stays = (plan.node != NOWHERE) & (plan.node == packing.home) & ~moved(packing, plan)
-        node, device, devices = (array.tolist() for array in (plan.node, plan.device, packing.home_devices))
+        device_of_plan = np.maximum(plan.device, NO_DEVICE)
+        node, device, devices = (array.tolist() for array in (plan.node, device_of_plan, packing.home_devices))
         values = [0] * len(self.variables)
         for c, of_class in enumerate(self._classes):
             for pod in of_class.pods:
@@ -148,23 +150,50 @@ class PackingModel:
         node = np.full(len(packing.pod_names), NOWHERE, dtype=np.int64)
         device = node.copy()
         own_device = device_of(packing.home_devices, packing.shares)
-        loose: list[list[int]] = []
+        arrivals: list[list[tuple[int, int]]] = [[] for _ in self._classes]
+        for (c, n, d), variable in self._arrive.items():
+            arrivals[c] += [(n, d)] * values[variable]
         for c, of_class in enumerate(self._classes):
-            running: list[int] = []
+            loose: list[int] = []
             for (home, devices), pods in of_class.stays.items():
                 staying = values[self._stay[c, home, devices]]
                 node[list(pods[:staying])] = home
                 device[list(pods[:staying])] = own_device[list(pods[:staying])]
-                running += pods[staying:]
-            waiting = [pod for pod in of_class.pods if packing.home[pod] == NOWHERE]
-            # The scripts' forms do not mind evictions: there a waiting pod takes a running one's place at no cost.
-            loose.append(running + waiting if self._disruption == "paper" else waiting + running)
-        taken = [0] * len(loose)
-        for (c, n, d), variable in self._arrive.items():
-            pods = loose[c][taken[c] : taken[c] + values[variable]]
-            node[pods], device[pods] = n, d
-            taken[c] += len(pods)
+                loose += pods[staying:]
+            for pod, (n, d) in self._assigned(of_class, loose, arrivals[c]):
+                node[pod] = n
+                device[pod] = RESTART if of_class.whole_gpus and n == packing.home[pod] else d
         return Plan(node, device)
+
+    def _assigned(
+        self, of_class: PodClass, loose: list[int], places: list[tuple[int, int]]
+    ) -> Iterator[tuple[int, tuple[int, int]]]:
+        """Which of the interchangeable pods goes where: one that is there already stays, as far as possible."""
+        packing = self.packing
+        waiting = [pod for pod in of_class.pods if packing.home[pod] == NOWHERE]
+        # The scripts' forms do not mind evictions: there a waiting pod takes a running one's place at no cost.
+        candidates = loose + waiting if self._disruption == "paper" else waiting + loose
+        elsewhere = []
+        for n, d in places:
+            there = (
+                []
+                if of_class.whole_gpus
+                else [
+                    pod
+                    for pod in candidates
+                    if packing.home[pod] == n and (d == NO_DEVICE or packing.home_devices[pod] == 1 << d)
+                ]
+            )
+            if there:
+                candidates.remove(there[0])
+                yield there[0], (n, d)
+            else:
+                elsewhere.append((n, d))
+        for n, d in elsewhere:
+            # Whole devices are given anew to whoever arrives: rather to a pod that was not on the node.
+            pod = next((pod for pod in candidates if packing.home[pod] != n), candidates[0])
+            candidates.remove(pod)
+            yield pod, (n, d)
 
     # --- how the model is made
 

@@ -19,6 +19,9 @@ Ints = NDArray[np.int64]
 NOWHERE = -1
 """In place of a node: pending, or evicted."""
 
+RESTART = -2
+"""In place of a device: a pod with whole GPUs stays on its node, but is restarted to get other devices there."""
+
 LARGEST_SUM = 1 << 53
 """Sums of requests stay below this, where doubles count exactly and no solver overflows."""
 
@@ -183,7 +186,7 @@ class Packing:
                 devices = [int(plan.device[pod])]
                 if not 0 <= devices[0] < self.gpu_count[node]:
                     return f"pod {self.pod_names[pod]!r} shares device {devices[0]} of {where}, which has none such"
-            elif node == self.home[pod]:
+            elif node == self.home[pod] and plan.device[pod] != RESTART:
                 devices = [d for d in range(int(self.gpu_count[node])) if self.home_devices[pod] >> d & 1]
             else:
                 arriving[node] = arriving.get(node, 0) + int(request[NUM_GPU])
@@ -203,7 +206,8 @@ class Packing:
 class Plan:
     """Where every pod of a snapshot goes: `node` (P,), NOWHERE for one that runs nowhere.
 
-    `device` (P,) is the GPU device of a pod that shares one, NOWHERE for all others; whole devices are interchangeable.
+    `device` (P,) is the GPU device of a pod that shares one. All others have NOWHERE there: a pod with whole GPUs that
+    stays keeps its devices (or says RESTART), and one that arrives gets any that are left.
     """
 
     node: Ints
@@ -227,8 +231,9 @@ def placed_by_tier(packing: Packing, node: Ints) -> tuple[int, ...]:
 
 
 def moved(packing: Packing, plan: Plan) -> NDArray[np.bool_]:
-    """(P,) running pods that would run on another node or another device."""
+    """(P,) running pods that would run on another node or on other devices."""
     elsewhere = (plan.node != packing.home) | (packing.shares & (plan.device != stay(packing).device))
+    elsewhere |= plan.device == RESTART
     return (packing.home != NOWHERE) & (plan.node != NOWHERE) & elsewhere
 
 
