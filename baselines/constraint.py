@@ -21,6 +21,7 @@ import numpy as np
 from ortools.sat.python import cp_model
 
 from clustersim.baselines.constraint_budget import DETERMINISTIC_UNITS_PER_S, Budget, Limits
+from clustersim.baselines.constraint_fill import fill
 from clustersim.baselines.constraint_model import Disruption, Objective, PackingModel, Values
 from clustersim.baselines.constraint_start import disturb_less, place_more
 from clustersim.errors import ConfigError
@@ -31,7 +32,7 @@ Stage = Literal["place", "disrupt"]
 
 STAGES: tuple[Stage, ...] = ("place", "disrupt")
 
-PROPOSALS_PER_S = 4_000_000
+PROPOSALS_PER_S = 500_000
 """Length of the local search over all tiers, per second of the window: it then takes about a tenth of the time."""
 
 
@@ -153,6 +154,7 @@ class _Search:
             return plan
         if stage == "disrupt":
             return disturb_less(self._packing, plan, tier)
+        plan = fill(self._packing, plan, tier)
         proposals = int(PROPOSALS_PER_S * self._limits.window_s / len(self._packing.tiers))
         return place_more(self._packing, plan, tier, proposals, self._limits.seed)
 

@@ -1,8 +1,9 @@
 """A local search that gives each stage of the exact search a good plan to start from.
 
-Simulated annealing over single moves, swaps and replacements: it gathers free room on few nodes until a waiting pod
-fits. Pods of higher tiers, protected pods, and pods with GPUs or anti-affinity stay where they are. The best plan found
-is returned, never a worse one. On 32 nodes and 256 pods it makes about fifty million proposals a second.
+Simulated annealing over moves, swaps and replacements of single pods: it gathers free room on few nodes and few GPU
+devices until a waiting pod fits. Pods of higher tiers, protected pods and pods with anti-affinity stay where they are.
+The best plan found is returned, never a worse one. On 32 nodes and 256 pods it makes about eight million
+proposals a second.
 """
 
 from __future__ import annotations
@@ -11,213 +12,279 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from clustersim.cluster import CPU, MEMORY, NUM_GPU
-from clustersim.packing import NOWHERE, Packing, Plan
+from clustersim.cluster import ACCEPTED, CPU, GPU_SHARE, MEMORY, NUM_GPU
+from clustersim.packing import NOWHERE, RESTART, Packing, Plan, devices_of
+from clustersim.workload import GPU_MILLI
 
 COLDEST = 1e-4
 HOTTEST = 3e-2
-"""Temperatures, in units of the squared share of a node that is free."""
+"""Temperatures, in units of the room of a node: the square of the share of it that is free."""
 
 
 def place_more(packing: Packing, plan: Plan, tier: int, proposals: int, seed: int) -> Plan:
-    """A plan with at least as many pods of this tier, no fewer of any other, and the tiers above untouched."""
+    """A plan with at least as many pods of this tier or above, and no tier with those above it has fewer.
+
+    Pods above the tier are untouched.
+    """
     movable = _movable(packing) & (packing.priority <= tier)
     if not (movable & (packing.priority == tier) & (plan.node == NOWHERE)).any():
         return plan
-    cpu, memory = _shares(packing)
-    node = plan.node.copy()
-    _anneal(cpu, memory, packing.priority, movable, node, *_free(packing, plan), tier, proposals, seed)
-    return Plan(node, plan.device)
+    state = _State(packing, plan)
+    _anneal(packing.request, packing.priority, movable, *state.arrays, *state.nodes, tier, proposals, seed)
+    return state.plan()
 
 
 def disturb_less(packing: Packing, plan: Plan, tier: int) -> Plan:
-    """The same pods counts per class of request and tier, with pods of this tier brought home where there is room."""
+    """The same pods placed, with those of this tier back on their nodes and devices where there is room."""
     movable = _movable(packing) & (packing.priority == tier)
-    cpu, memory = _shares(packing)
-    node = plan.node.copy()
-    _bring_home(cpu, memory, packing.home, movable, node, *_free(packing, plan))
-    return Plan(node, plan.device)
+    state = _State(packing, plan)
+    _bring_home(packing.request, packing.home, packing.home_devices, movable, *state.arrays)
+    return state.plan()
 
 
 def _movable(packing: Packing) -> NDArray[np.bool_]:
-    movable = ~packing.protected & (packing.request[:, NUM_GPU] == 0)
+    movable = ~packing.protected
     for together in packing.apart:
         movable[list(together)] = False
     return movable
 
 
-def _shares(packing: Packing) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    return packing.request[:, CPU].copy(), packing.request[:, MEMORY].copy()
+class _State:
+    """A plan as arrays for the kernels: where each pod is, which devices it holds, and what is free."""
+
+    def __init__(self, packing: Packing, plan: Plan) -> None:
+        self._packing = packing
+        node, held = plan.node.copy(), devices_of(packing, plan)
+        placed = np.flatnonzero(node != NOWHERE)
+        cpu_free, memory_free = packing.cpu_milli.copy(), packing.memory_mib.copy()
+        np.subtract.at(cpu_free, node[placed], packing.request[placed, CPU])
+        np.subtract.at(memory_free, node[placed], packing.request[placed, MEMORY])
+        devices = np.arange(int(packing.gpu_count.max(initial=0)))
+        gpu_free = np.where(devices < packing.gpu_count[:, None], GPU_MILLI, 0).astype(np.int64)
+        taken = (held[placed, None] >> devices & 1) * packing.request[placed, GPU_SHARE, None]
+        np.subtract.at(gpu_free, node[placed], taken)
+        self.arrays = (node, held, cpu_free, memory_free, gpu_free)
+        self.nodes = (packing.cpu_milli, packing.memory_mib, packing.gpu_count, packing.model_bit)
+
+    def plan(self) -> Plan:
+        packing, (node, held) = self._packing, self.arrays[:2]
+        device = np.full(len(node), NOWHERE)
+        shared = packing.shares & (node != NOWHERE)
+        device[shared] = np.log2(held[shared]).astype(np.int64)
+        device[(node == packing.home) & (node != NOWHERE) & ~shared & (held != packing.home_devices)] = RESTART
+        return Plan(node, device)
 
 
-def _free(packing: Packing, plan: Plan) -> tuple[NDArray[np.int64], ...]:
-    placed = plan.node != NOWHERE
-    free = []
-    for column, capacity in ((CPU, packing.cpu_milli), (MEMORY, packing.memory_mib)):
-        used = np.bincount(plan.node[placed], packing.request[placed, column], minlength=len(capacity))
-        free.append(capacity - used.astype(np.int64))
-    return (*free, packing.cpu_milli, packing.memory_mib)
+# The state is passed around as arrays one by one: a tuple of them costs the kernels half their speed.
 
 
 @njit(cache=True)
-def _next(state):  # type: ignore[no-untyped-def]
+def _next(seed):  # type: ignore[no-untyped-def]
     # xorshift64*: numba's own generator is global, and a search must not shift what another one draws.
-    x = state[0]
+    x = seed[0]
     x ^= x >> np.uint64(12)
     x ^= x << np.uint64(25)
     x ^= x >> np.uint64(27)
-    state[0] = x
+    seed[0] = x
     return (x * np.uint64(0x2545F4914F6CDD1D)) >> np.uint64(33)
 
 
 @njit(cache=True)
-def _roominess(cpu_free, memory_free, cpu_capacity, memory_capacity):  # type: ignore[no-untyped-def]
-    room = min(cpu_free / max(1, cpu_capacity), memory_free / max(1, memory_capacity))
-    return room * room
+def _room(n, cpu_free, memory_free, gpu_free, cpu, memory, gpus):  # type: ignore[no-untyped-def]
+    least = min(cpu_free[n] / max(1, cpu[n]), memory_free[n] / max(1, memory[n]))
+    room = least * least
+    if gpus[n] > 0:
+        for d in range(gpus[n]):
+            share = gpu_free[n, d] / GPU_MILLI
+            room += share * share / gpus[n]
+    return room
+
+
+@njit(cache=True)
+def _take(i, sign, request, node, held, cpu_free, memory_free, gpu_free):  # type: ignore[no-untyped-def]
+    # Book (+1) pod i on the node and devices written down for it, or give them back (-1).
+    n = node[i]
+    cpu_free[n] -= sign * request[i, CPU]
+    memory_free[n] -= sign * request[i, MEMORY]
+    if request[i, NUM_GPU] > 0:
+        for d in range(gpu_free.shape[1]):
+            if held[i] >> d & 1:
+                gpu_free[n, d] -= sign * request[i, GPU_SHARE]
+
+
+@njit(cache=True)
+def _try(i, n, request, node, held, cpu_free, memory_free, gpu_free, model_bit):  # type: ignore[no-untyped-def]
+    # Put pod i on node n, on its tightest device or the first whole ones, if there is room.
+    if cpu_free[n] < request[i, CPU] or memory_free[n] < request[i, MEMORY]:
+        return False
+    devices = 0
+    if request[i, NUM_GPU] > 0:
+        if request[i, ACCEPTED] & model_bit[n] == 0:
+            return False
+        share, left, best = request[i, GPU_SHARE], request[i, NUM_GPU], -1
+        for d in range(gpu_free.shape[1]):
+            if share == GPU_MILLI:
+                if left > 0 and gpu_free[n, d] == GPU_MILLI:
+                    devices |= 1 << d
+                    left -= 1
+            elif gpu_free[n, d] >= share and (best < 0 or gpu_free[n, d] < gpu_free[n, best]):
+                best = d
+        if share == GPU_MILLI and left > 0:
+            return False
+        if share < GPU_MILLI:
+            if best < 0:
+                return False
+            devices = 1 << best
+    node[i], held[i] = n, devices
+    _take(i, 1, request, node, held, cpu_free, memory_free, gpu_free)
+    return True
 
 
 @njit(cache=True)
 def _anneal(  # type: ignore[no-untyped-def]
-    cpu, memory, priority, movable, node, cpu_free, memory_free, cpu_capacity, memory_capacity, tier, proposals, seed
+    request,
+    priority,
+    movable,
+    node,
+    held,
+    cpu_free,
+    memory_free,
+    gpu_free,
+    cpu,
+    memory,
+    gpus,
+    model_bit,
+    tier,
+    proposals,
+    seed,
 ):
     pods = np.flatnonzero(movable)
-    nodes = len(cpu_free)
+    nodes = len(cpu)
     waiting = 0
     for i in pods:
         waiting += priority[i] == tier and node[i] < 0
-    best_waiting, best = waiting, node.copy()
-    state = np.array([np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D)], dtype=np.uint64)
+    fewest, best_node, best_held = waiting, node.copy(), held.copy()
+    stream = np.array(
+        [np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D)], dtype=np.uint64
+    )
     room = np.empty(nodes)
     for n in range(nodes):
-        room[n] = _roominess(cpu_free[n], memory_free[n], cpu_capacity[n], memory_capacity[n])
+        room[n] = _room(n, cpu_free, memory_free, gpu_free, cpu, memory, gpus)
     cooling = (COLDEST / HOTTEST) ** (1.0 / max(1, proposals))
     temperature = HOTTEST
     for _ in range(proposals):
         temperature *= cooling
-        i = pods[_next(state) % np.uint64(len(pods))]
-        j = pods[_next(state) % np.uint64(len(pods))]
+        i = pods[_next(stream) % np.uint64(len(pods))]
+        j = pods[_next(stream) % np.uint64(len(pods))]
         a, b = node[i], node[j]
-        if a < 0 and priority[i] < tier:
-            continue
-        gain = 0.0
         if a < 0:
-            # A waiting pod of the tier: straight onto a node, or in place of a pod that is larger or less important.
-            n = np.int64(_next(state) % np.uint64(nodes))
-            if cpu_free[n] >= cpu[i] and memory_free[n] >= memory[i]:
-                node[i] = n
-                a = n
-                cpu_free[n] -= cpu[i]
-                memory_free[n] -= memory[i]
-                room[n] = _roominess(cpu_free[n], memory_free[n], cpu_capacity[n], memory_capacity[n])
+            if priority[i] < tier:
+                continue
+            # A waiting pod of the tier: straight onto a node, or in place of another pod.
+            n = np.int64(_next(stream) % np.uint64(nodes))
+            if _try(i, n, request, node, held, cpu_free, memory_free, gpu_free, model_bit):
+                room[n] = _room(n, cpu_free, memory_free, gpu_free, cpu, memory, gpus)
                 waiting -= 1
-                if waiting < best_waiting:
-                    best_waiting = waiting
-                    best[:] = node
-                    if waiting == 0:
-                        break
-                    temperature = HOTTEST
-                continue
-            if b < 0 or cpu_free[b] + cpu[j] < cpu[i] or memory_free[b] + memory[j] < memory[i]:
-                continue
-            after = _roominess(
-                cpu_free[b] + cpu[j] - cpu[i],
-                memory_free[b] + memory[j] - memory[i],
-                cpu_capacity[b],
-                memory_capacity[b],
-            )
-            gain = after - room[b]
-            if priority[j] < tier:
-                gain = 1.0  # one more of this tier for one less of a lower one
-            elif not _worth(gain, temperature, state):
-                continue
-            cpu_free[b] += cpu[j] - cpu[i]
-            memory_free[b] += memory[j] - memory[i]
-            room[b] = after
-            node[i], node[j] = b, -1
-            if priority[j] < tier:
-                waiting -= 1
-                if waiting < best_waiting:
-                    best_waiting = waiting
-                    best[:] = node
-                    if waiting == 0:
-                        break
+            elif b >= 0:
+                _take(j, -1, request, node, held, cpu_free, memory_free, gpu_free)
+                node[j] = -1
+                if not _try(i, b, request, node, held, cpu_free, memory_free, gpu_free, model_bit):
+                    node[j] = b
+                    _take(j, 1, request, node, held, cpu_free, memory_free, gpu_free)
+                    continue
+                after = _room(b, cpu_free, memory_free, gpu_free, cpu, memory, gpus)
+                # One more of the tier for one less of a lower one is always worth it.
+                if priority[j] == tier and not _worth(after - room[b], temperature, stream):
+                    _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
+                    node[i], held[i] = -1, 0
+                    node[j] = b
+                    _take(j, 1, request, node, held, cpu_free, memory_free, gpu_free)
+                    continue
+                held[j] = 0
+                room[b] = after
+                waiting -= priority[j] < tier
+            if waiting < fewest:
+                fewest = waiting
+                best_node[:] = node
+                best_held[:] = held
+                if waiting == 0:
+                    break
+                temperature = HOTTEST
             continue
-        if b < 0 or b == a or _next(state) & np.uint64(1):
-            # To another node.
-            n = np.int64(_next(state) % np.uint64(nodes))
-            if n == a or cpu_free[n] < cpu[i] or memory_free[n] < memory[i]:
-                continue
-            at_a = _roominess(cpu_free[a] + cpu[i], memory_free[a] + memory[i], cpu_capacity[a], memory_capacity[a])
-            at_n = _roominess(cpu_free[n] - cpu[i], memory_free[n] - memory[i], cpu_capacity[n], memory_capacity[n])
-            if not _worth(at_a + at_n - room[a] - room[n], temperature, state):
-                continue
-            cpu_free[a] += cpu[i]
-            memory_free[a] += memory[i]
-            cpu_free[n] -= cpu[i]
-            memory_free[n] -= memory[i]
-            room[a], room[n] = at_a, at_n
-            node[i] = n
+        swap = b >= 0 and b != a and _next(stream) & np.uint64(1) == 0
+        n = b if swap else np.int64(_next(stream) % np.uint64(nodes))
+        if n == a:
             continue
-        cpu_more, memory_more = cpu[i] - cpu[j], memory[i] - memory[j]
-        if (
-            cpu_free[a] + cpu_more < 0
-            or memory_free[a] + memory_more < 0
-            or cpu_free[b] < cpu_more
-            or memory_free[b] < memory_more
-        ):
-            continue
-        at_a = _roominess(cpu_free[a] + cpu_more, memory_free[a] + memory_more, cpu_capacity[a], memory_capacity[a])
-        at_b = _roominess(cpu_free[b] - cpu_more, memory_free[b] - memory_more, cpu_capacity[b], memory_capacity[b])
-        if _worth(at_a + at_b - room[a] - room[b], temperature, state):
-            cpu_free[a] += cpu_more
-            memory_free[a] += memory_more
-            cpu_free[b] -= cpu_more
-            memory_free[b] -= memory_more
-            room[a], room[b] = at_a, at_b
-            node[i], node[j] = b, a
-    node[:] = best
+        held_i, held_j = held[i], held[j]
+        _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
+        if swap:
+            _take(j, -1, request, node, held, cpu_free, memory_free, gpu_free)
+        moved_i = _try(i, n, request, node, held, cpu_free, memory_free, gpu_free, model_bit)
+        moved_j = moved_i and swap and _try(j, a, request, node, held, cpu_free, memory_free, gpu_free, model_bit)
+        if moved_i and (moved_j or not swap):
+            at_a = _room(a, cpu_free, memory_free, gpu_free, cpu, memory, gpus)
+            at_n = _room(n, cpu_free, memory_free, gpu_free, cpu, memory, gpus)
+            if _worth(at_a + at_n - room[a] - room[n], temperature, stream):
+                room[a], room[n] = at_a, at_n
+                continue
+        # Back to where they were.
+        if moved_j:
+            _take(j, -1, request, node, held, cpu_free, memory_free, gpu_free)
+        if moved_i:
+            _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
+        node[i], held[i] = a, held_i
+        _take(i, 1, request, node, held, cpu_free, memory_free, gpu_free)
+        if swap:
+            node[j], held[j] = b, held_j
+            _take(j, 1, request, node, held, cpu_free, memory_free, gpu_free)
+    node[:] = best_node
+    held[:] = best_held
 
 
 @njit(cache=True)
-def _worth(gain, temperature, state):  # type: ignore[no-untyped-def]
-    return gain >= 0.0 or np.exp(gain / temperature) > _next(state) / 2147483648.0
+def _worth(gain, temperature, stream):  # type: ignore[no-untyped-def]
+    return gain >= 0.0 or np.exp(gain / temperature) > _next(stream) / 2147483648.0
 
 
 @njit(cache=True)
 def _bring_home(  # type: ignore[no-untyped-def]
-    cpu, memory, home, movable, node, cpu_free, memory_free, cpu_capacity, memory_capacity
+    request, home, home_devices, movable, node, held, cpu_free, memory_free, gpu_free
 ):
     again = True
     while again:
         again = False
         for i in range(len(node)):
-            h = home[i]
-            if not movable[i] or h < 0 or node[i] < 0 or node[i] == h:
+            h, a = home[i], node[i]
+            if not movable[i] or h < 0 or a < 0 or (a == h and held[i] == home_devices[i]):
                 continue
-            if cpu_free[h] >= cpu[i] and memory_free[h] >= memory[i]:
-                cpu_free[node[i]] += cpu[i]
-                memory_free[node[i]] += memory[i]
-                cpu_free[h] -= cpu[i]
-                memory_free[h] -= memory[i]
-                node[i] = h
+            held_i = held[i]
+            _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
+            node[i], held[i] = h, home_devices[i]
+            _take(i, 1, request, node, held, cpu_free, memory_free, gpu_free)
+            if _within(h, cpu_free, memory_free, gpu_free):
                 again = True
                 continue
+            # Somebody is in the way. Swap with the first who is not at home there, if that makes room for both.
             for j in range(len(node)):
-                # Two pods that are on each other's way: swap, if the other one does not leave its own home for it.
-                if node[j] != h or not movable[j] or home[j] == h:
+                if node[j] != h or j == i or a == h or not movable[j] or home[j] == h or request[j, NUM_GPU] > 0:
                     continue
-                a = node[i]
-                cpu_more, memory_more = cpu[i] - cpu[j], memory[i] - memory[j]
-                if (
-                    cpu_free[h] >= cpu_more
-                    and memory_free[h] >= memory_more
-                    and cpu_free[a] + cpu_more >= 0
-                    and memory_free[a] + memory_more >= 0
-                ):
-                    cpu_free[h] -= cpu_more
-                    memory_free[h] -= memory_more
-                    cpu_free[a] += cpu_more
-                    memory_free[a] += memory_more
-                    node[i], node[j] = h, a
+                _take(j, -1, request, node, held, cpu_free, memory_free, gpu_free)
+                node[j] = a
+                _take(j, 1, request, node, held, cpu_free, memory_free, gpu_free)
+                if _within(h, cpu_free, memory_free, gpu_free) and _within(a, cpu_free, memory_free, gpu_free):
                     again = True
                     break
+                _take(j, -1, request, node, held, cpu_free, memory_free, gpu_free)
+                node[j] = h
+                _take(j, 1, request, node, held, cpu_free, memory_free, gpu_free)
+            else:
+                _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
+                node[i], held[i] = a, held_i
+                _take(i, 1, request, node, held, cpu_free, memory_free, gpu_free)
+
+
+@njit(cache=True)
+def _within(n, cpu_free, memory_free, gpu_free):  # type: ignore[no-untyped-def]
+    if cpu_free[n] < 0 or memory_free[n] < 0:
+        return False
+    return (gpu_free[n] >= 0).all()

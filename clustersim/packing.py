@@ -104,6 +104,28 @@ class Packing:
             "Lower the request, or add a larger node"
         )
 
+    def part(self, pods: Ints, nodes: Ints | None = None) -> Packing:
+        """Only these pods (and, of the nodes, only these, on which all that run have to be), in the given order."""
+        nodes = np.arange(len(self.node_names)) if nodes is None else nodes
+        new_node = np.full(len(self.node_names) + 1, NOWHERE)  # the last entry is what NOWHERE, -1, maps to
+        new_node[nodes] = np.arange(len(nodes))
+        new_pod = {int(pod): i for i, pod in enumerate(pods)}
+        apart = [tuple(new_pod[pod] for pod in together if pod in new_pod) for together in self.apart]
+        return Packing(
+            tuple(self.node_names[n] for n in nodes),
+            self.cpu_milli[nodes],
+            self.memory_mib[nodes],
+            self.gpu_count[nodes],
+            self.model_bit[nodes],
+            tuple(self.pod_names[pod] for pod in pods),
+            self.request[pods],
+            self.priority[pods],
+            new_node[self.home[pods]],
+            self.home_devices[pods],
+            self.protected[pods],
+            tuple(together for together in apart if len(together) > 1),
+        )
+
     def _require_representable(self) -> None:
         for name in ("cpu_milli", "memory_mib", "gpu_count"):
             column = getattr(self, name)
@@ -217,6 +239,22 @@ class Plan:
 def device_of(devices: Ints, shares: NDArray[np.bool_]) -> Ints:
     """The device index behind each one-device bit set of the pods that share one; NOWHERE for the others."""
     return np.where(shares & (devices > 0), np.log2(np.maximum(devices, 1)).astype(np.int64), NOWHERE)
+
+
+def devices_of(packing: Packing, plan: Plan) -> Ints:
+    """(P,) the bit set of GPU devices that each pod would hold; pods that arrive get the first whole ones left."""
+    held = np.where(packing.shares & (plan.node != NOWHERE), 1 << np.maximum(plan.device, 0), 0)
+    whole = (packing.request[:, NUM_GPU] > 0) & ~packing.shares & (plan.node != NOWHERE)
+    stays = whole & (plan.node == packing.home) & (plan.device != RESTART)
+    held[stays] = packing.home_devices[stays]
+    busy = np.zeros(len(packing.node_names), dtype=np.int64)
+    np.bitwise_or.at(busy, plan.node[held > 0], held[held > 0])
+    for pod in np.flatnonzero(whole & ~stays).tolist():
+        node, wanted = int(plan.node[pod]), int(packing.request[pod, NUM_GPU])
+        free = [1 << d for d in range(int(packing.gpu_count[node])) if not busy[node] >> d & 1]
+        held[pod] = sum(free[:wanted])
+        busy[node] |= held[pod]
+    return held
 
 
 def stay(packing: Packing) -> Plan:

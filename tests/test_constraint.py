@@ -155,7 +155,7 @@ def test_every_tiny_instance_ends_at_the_optimum_that_brute_force_finds(block: i
         if not present_is_legal:  # pods that have to be apart may share a node now
             continue
         form, never_fewer = FORMS[number % 3], number % 2 == 0
-        solution = solve(packing, Limits(window_s=5), form, never_fewer)
+        solution = solve(packing, Limits(window_s=1), form, never_fewer)
         assert packing.why_illegal(solution.plan) is None
         assert {report.status for report in solution.stages} <= {"OPTIMAL"}
         best = best_by_brute_force(packing, form, never_fewer)
