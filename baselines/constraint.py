@@ -18,6 +18,7 @@ from time import perf_counter
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
 from clustersim.baselines.constraint_budget import DETERMINISTIC_UNITS_PER_S, Budget, Limits
@@ -25,10 +26,11 @@ from clustersim.baselines.constraint_fill import fill
 from clustersim.baselines.constraint_model import Disruption, Objective, PackingModel, Values
 from clustersim.baselines.constraint_start import disturb_less, place_more
 from clustersim.errors import ConfigError
-from clustersim.packing import NOWHERE, Packing, Plan, placed_by_tier, stay
+from clustersim.packing import NOWHERE, Packing, Plan, evicted, moved, placed_by_tier, stay
 
 Outcome = Literal["improved-optimal", "improved", "certified", "failed"]
 Stage = Literal["place", "disrupt"]
+Status = Literal["OPTIMAL", "FEASIBLE", "UNKNOWN"]
 
 STAGES: tuple[Stage, ...] = ("place", "disrupt")
 
@@ -46,7 +48,7 @@ class StageReport:
 
     tier: int
     stage: Stage
-    status: Literal["OPTIMAL", "FEASIBLE", "UNKNOWN"]
+    status: Status
     objective: int
     bound: int | None
     build_s: float
@@ -102,19 +104,24 @@ def solve(
 
 
 class _Search:
-    """The stages in their order, each from the plan that the one before has left."""
+    """The stages in their order, each from the plan that the one before has left.
+
+    The model is built when the first stage needs it: most plans of a rolling scheduler are found without.
+    """
 
     def __init__(self, packing: Packing, limits: Limits, disruption: Disruption, never_fewer: bool) -> None:
-        started_s = perf_counter()
         self._packing = packing
         self._limits = limits
-        self._disruption = disruption
-        self._model = PackingModel(packing, disruption, never_fewer)
+        self._form = disruption
+        self._never_fewer = never_fewer
+        self._model: PackingModel | None = None
+        self._frozen: list[tuple[int, Stage, int]] = []
         self._budget = Budget(limits, len(packing.tiers))
         # Pods that have to be apart may be together now: then there is no plan at hand until the solver finds one.
         self._legal = packing.why_illegal(stay(packing)) is None
+        self._can_run = _can_run(packing)
         self.reports: list[StageReport] = []
-        self.build_s = perf_counter() - started_s
+        self.build_s = 0.0
 
     def run(self) -> Plan:
         plan = stay(self._packing)
@@ -127,27 +134,47 @@ class _Search:
     def _run_stage(self, tier: int, stage: Stage, plan: Plan) -> Plan:
         started_s = perf_counter()
         plan = self._start(tier, stage, plan)
-        searched_s = perf_counter() - started_s
-        model = self._model
-        objective = model.placed(tier) if stage == "place" else model.disruption(tier)
-        values = model.values_of(plan)
-        at_hand = objective.value(values)
-        best = model.placeable(tier) if stage == "place" else 0
-        status: Literal["OPTIMAL", "FEASIBLE", "UNKNOWN"] = "OPTIMAL"
+        best = self._best_imaginable(tier, stage)
+        status: Status = "OPTIMAL"
         bound: int | None = best
-        solve_s = build_s = 0.0
-        if at_hand != best or not self._legal:
-            model.aim(objective, stage == "place", values)
-            build_s = perf_counter() - started_s - searched_s
-            status, bound, values = self._ask(stage, objective, values, started_s)
-            solve_s = perf_counter() - started_s - searched_s - build_s
+        found, build_s = best, 0.0
+        if not (self._legal and self._at_hand(tier, stage, plan) == best):
+            building_s = perf_counter()
+            model = self._the_model()
+            objective, upwards = _objective(model, tier, stage), stage == "place"
+            values = model.values_of(plan)
+            model.aim(objective, upwards, values)
+            build_s = perf_counter() - building_s
+            status, bound, values = self._ask(model, stage, objective, values, started_s)
             plan = model.plan_of(values)
-            values = model.values_of(plan)  # pods that the solver sent from a node to itself have stayed after all
-        found = objective.value(values)
-        model.freeze(objective, stage == "place", found, proved=status == "OPTIMAL")
+            # Pods that the solver sent from a node to itself have stayed after all.
+            found = objective.value(model.values_of(plan))
+            model.freeze(objective, upwards, found, proved=status == "OPTIMAL")
+        elif self._model is not None:
+            self._model.freeze(_objective(self._model, tier, stage), stage == "place", found, proved=True)
+        else:
+            self._frozen.append((tier, stage, found))
         self.build_s += build_s
-        self.reports.append(StageReport(tier, stage, status, found, bound, build_s, searched_s + solve_s))
+        solve_s = perf_counter() - started_s - build_s
+        self.reports.append(StageReport(tier, stage, status, found, bound, build_s, solve_s))
         return plan
+
+    def _best_imaginable(self, tier: int, stage: Stage) -> int:
+        """What a stage cannot exceed: all pods that fit on an empty node run, or nothing is disturbed."""
+        return int(self._can_run[self._packing.priority >= tier].sum()) if stage == "place" else 0
+
+    def _at_hand(self, tier: int, stage: Stage, plan: Plan) -> int:
+        above = self._packing.priority >= tier
+        if stage == "place":
+            return int((plan.node[above] != NOWHERE).sum())
+        return int((moved(self._packing, plan) | evicted(self._packing, plan))[above].sum())
+
+    def _the_model(self) -> PackingModel:
+        if self._model is None:
+            self._model = PackingModel(self._packing, self._form, self._never_fewer)
+            for tier, stage, value in self._frozen:
+                self._model.freeze(_objective(self._model, tier, stage), stage == "place", value, proved=True)
+        return self._model
 
     def _start(self, tier: int, stage: Stage, plan: Plan) -> Plan:
         if not self._legal:
@@ -159,8 +186,8 @@ class _Search:
         return place_more(self._packing, plan, tier, proposals, self._limits.seed)
 
     def _ask(
-        self, stage: Stage, objective: Objective, values: Values, started_s: float
-    ) -> tuple[Literal["OPTIMAL", "FEASIBLE", "UNKNOWN"], int | None, Values]:
+        self, model: PackingModel, stage: Stage, objective: Objective, values: Values, started_s: float
+    ) -> tuple[Status, int | None, Values]:
         """Status, bound, and the better of the values found and those at hand."""
         limits, solver = self._limits, cp_model.CpSolver()
         solver.parameters.num_workers = limits.workers
@@ -170,27 +197,40 @@ class _Search:
         else:
             so_far_s = perf_counter() - started_s
             solver.parameters.max_time_in_seconds = max(0.001, self._budget.of_stage(stage) - so_far_s)
-        status = solver.solve(self._model.model)
+        status = solver.status_name(solver.solve(model.model))
         deterministic_s = solver.response_proto.deterministic_time / DETERMINISTIC_UNITS_PER_S
         self._budget.spend(deterministic_s if limits.clock == "deterministic" else perf_counter() - started_s)
-        if status == cp_model.UNKNOWN:
+        if status == "UNKNOWN":
             return "UNKNOWN", None, values
-        if status == cp_model.INFEASIBLE:
+        if status == "INFEASIBLE":
             raise ConfigError(
                 "the constraints contradict each other: no plan keeps protected pods in place, pods apart and as many "
                 "pods as now; lift one of them (never_fewer=False drops the last)"
             )
-        assert status in (cp_model.OPTIMAL, cp_model.FEASIBLE), solver.status_name(status)
-        found = [solver.value(variable) for variable in self._model.variables]
+        assert status in ("OPTIMAL", "FEASIBLE"), status
+        found = [solver.value(variable) for variable in model.variables]
         sign = 1 if stage == "place" else -1
         if self._legal and sign * objective.value(found) < sign * objective.value(values):
             found = values
         self._legal = True
-        if status == cp_model.OPTIMAL:
+        if status == "OPTIMAL":
             return "OPTIMAL", objective.value(found), found
         bound = solver.best_objective_bound
         # What rounds to an integer from within rounding errors of it is that integer.
         return "FEASIBLE", floor(bound + 1e-6) if stage == "place" else ceil(bound - 1e-6), found
+
+
+def _objective(model: PackingModel, tier: int, stage: Stage) -> Objective:
+    return model.placed(tier) if stage == "place" else model.disruption(tier)
+
+
+def _can_run(packing: Packing) -> NDArray[np.bool_]:
+    """(P,) which pods fit on some node if all were empty; equal requests are looked at once."""
+    if not len(packing.pod_names):
+        return np.zeros(0, dtype=np.bool_)
+    _, first, kind = np.unique(packing.request, axis=0, return_index=True, return_inverse=True)
+    fits = np.array([packing.accepts(pod).any() for pod in first.tolist()], dtype=np.bool_)
+    return fits[kind.ravel()]
 
 
 def _note(packing: Packing, reports: Sequence[StageReport]) -> str:
@@ -198,7 +238,8 @@ def _note(packing: Packing, reports: Sequence[StageReport]) -> str:
     unknown = [f"tier {report.tier} {report.stage}" for report in reports if report.status == "UNKNOWN"]
     if unknown:
         notes.append(f"the solver returned UNKNOWN for {', '.join(unknown)}; the plan at hand stayed as it was there")
-    hopeless = [reason for pod in np.flatnonzero(packing.home == NOWHERE) if (reason := packing.why_hopeless(int(pod)))]
-    if hopeless:
-        notes.append(f"{len(hopeless)} pods fit on no node even if all were empty; the first: {hopeless[0]}")
+    hopeless = np.flatnonzero(~_can_run(packing))
+    if len(hopeless):
+        first = packing.why_hopeless(int(hopeless[0]))
+        notes.append(f"{len(hopeless)} pods fit on no node even if all were empty; the first: {first}")
     return "; ".join(notes)

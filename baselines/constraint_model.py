@@ -2,7 +2,8 @@
 
 A class holds the pods with one request, one priority and the same anti-affinity sets. Its variables count how many of
 those that run somewhere stay there (per home and devices held), and how many arrive at a node (at a device of it, for
-pods that share one). A device that arriving whole-GPU pods take is a Boolean. Everything is integer.
+pods that share one). A device that arriving whole-GPU pods take is a Boolean. Everything is integer. The rules are
+those of "Priority Matters" (arXiv 2511.08373), which has one Boolean per pod and node.
 """
 
 from __future__ import annotations
@@ -95,9 +96,10 @@ class PackingModel:
         """How many pods of this priority or above run."""
         return Objective({v: 1 for c in self._of_tier(tier) for v in self._placed[c]})
 
-    def placeable(self, tier: int) -> int:
-        """How many of them could run if they did not compete."""
-        return sum(len(self._classes[c].pods) for c in self._of_tier(tier) if self._placed[c])
+    def gpu_milli(self) -> Objective:
+        """GPU milli that all pods hold together."""
+        demand = [of_class.request[NUM_GPU] * of_class.request[GPU_SHARE] for of_class in self._classes]
+        return Objective({v: demand[c] for c, placed in enumerate(self._placed) for v in placed if demand[c]})
 
     def disruption(self, tier: int) -> Objective:
         """What the moves and evictions among pods of this priority or above cost."""
@@ -114,7 +116,7 @@ class PackingModel:
     def aim(self, objective: Objective, upwards: bool, hint: Values) -> None:
         """Search for the largest (or least) value of an objective, starting from a complete hint."""
         (self.model.maximize if upwards else self.model.minimize)(self._expression(objective))
-        self.model.clear_hints()
+        self.model.clear_hints()  # type: ignore[no-untyped-call]
         for variable, value in zip(self.variables, hint, strict=True):
             self.model.add_hint(variable, value)
 

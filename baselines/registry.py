@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from difflib import get_close_matches
+from typing import Any
 
 from clustersim.baselines.dot_product import dot_product
 from clustersim.baselines.fgd import Fgd
@@ -11,9 +13,11 @@ from clustersim.baselines.fits import FirstFit, best_fit, worst_fit
 from clustersim.baselines.gpu_clustering import gpu_clustering
 from clustersim.baselines.gpu_packing import gpu_packing
 from clustersim.baselines.kube import kube_default, kube_most_allocated
+from clustersim.baselines.kube_preemption import KubePreemption
 from clustersim.baselines.random_fit import RandomFit
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy, ScorePolicy
+from clustersim.scenarios.pod_world import PLACE, PREEMPT, REPLAN
 
 POLICIES: dict[str, dict[str, Callable[[], Policy]]] = {
     "pod-placement": {
@@ -32,6 +36,54 @@ POLICIES: dict[str, dict[str, Callable[[], Policy]]] = {
 """Scenario -> name -> a fresh policy."""
 
 
+@dataclass(frozen=True)
+class Team:
+    """Policies that play together, one per role, and the fields of the scenario without which some are never asked."""
+
+    players: Callable[[], dict[str, Policy]]
+    world: Mapping[str, Any] = field(default_factory=dict)
+
+
+def _with_kube(role: str, player: Callable[[], Policy]) -> Callable[[], dict[str, Policy]]:
+    """The default scheduler places pod by pod, ties to the first node; another policy plays one more role."""
+    return lambda: {PLACE: ScorePolicy(kube_default), role: player()}
+
+
+# Imported when wanted: OR-Tools brings pandas along, and no heuristic should take the half second that they need.
+
+
+def _cp_sat_fallback() -> Policy:
+    from clustersim.baselines.cp_sat import CpSatFallback
+
+    return CpSatFallback(every_s=300.0)
+
+
+def _cp_sat_rolling() -> Policy:
+    from clustersim.baselines.cp_sat import CpSatRolling
+
+    return CpSatRolling()
+
+
+TEAMS: dict[str, dict[str, Team]] = {
+    "pod-placement": {
+        "kube-lexicographic": Team(lambda: {PLACE: ScorePolicy(kube_default)}),
+        "kube-preemption": Team(_with_kube(PREEMPT, KubePreemption), {"preemption": True}),
+        "cp-sat-fallback": Team(_with_kube(REPLAN, _cp_sat_fallback), {"replan": "pending"}),
+        "cp-sat-rolling": Team(_with_kube(REPLAN, _cp_sat_rolling), {"replan": "periodic", "replan_every_s": 60.0}),
+    },
+}
+"""Scenario -> name -> a team, for what takes more than the scenario's main role."""
+
+
+def team(scenario: str, name: str) -> Team:
+    """A team by name; a policy is a team of one."""
+    if name in TEAMS.get(scenario, {}):
+        return TEAMS[scenario][name]
+    if name not in POLICIES[scenario]:
+        raise ConfigError(unknown_policy(scenario, name))
+    return Team(lambda: {PLACE: POLICIES[scenario][name]()})
+
+
 def policy(scenario: str, name: str) -> Policy:
     """A fresh policy; an unknown name is answered with the nearest one."""
     if name not in POLICIES[scenario]:
@@ -41,6 +93,7 @@ def policy(scenario: str, name: str) -> Policy:
 
 def unknown_policy(scenario: str, name: str) -> str:
     """What to say of a name that no policy has."""
-    near = get_close_matches(name, POLICIES[scenario], n=1)
+    known = (*POLICIES[scenario], *TEAMS.get(scenario, {}))
+    near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
-    return f"{scenario} has no policy {name!r}; {hint}known are {', '.join(POLICIES[scenario])}"
+    return f"{scenario} has no policy {name!r}; {hint}known are {', '.join(known)}"

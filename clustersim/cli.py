@@ -22,10 +22,9 @@ FIRST_SEED = 42
 
 
 @dataclass(frozen=True)
-class Bench:
-    """Compare policies on one trace: a table, runs.parquet, summary.json and report.html."""
+class BenchPodPlacement:
+    """Compare placement policies on one trace: a table, runs.parquet, summary.json and report.html."""
 
-    scenario: Positional[Scenario]
     trace: str = "openb-like"
     """A name of the catalogue (`clustersim traces list`), or a file or folder in the upstream layout."""
     workload: str = "default"
@@ -35,7 +34,8 @@ class Bench:
     nodes: int | None = None
     """Play on a sample of this many nodes, drawn by the seed; by default on all."""
     policies: str | None = None
-    """Comma-separated names of built-in policies and folders of trained agents; by default all built-in ones."""
+    """Comma-separated names of built-in policies and teams, and folders of trained agents; by default all built-in
+    policies."""
     seeds: int = 10
     """Number of seeds, from the first seed on."""
     first_seed: int = FIRST_SEED
@@ -55,37 +55,102 @@ class Bench:
     """Speed of an image pull; infinite: pulls take no time."""
     image_cache_mib: float = float("inf")
     """Budget of a node's image cache."""
+    preemption: bool = False
+    """replay: a pod that fits nowhere may take the place of less important ones, which go back to the queue."""
+    checkpoint_share: float = 0.0
+    """replay: share of its done work that a moved or evicted pod keeps, 0 to 1."""
+    gap: bool = False
+    """inflation: show every metric also as a percentage of the proven optimum."""
 
     def run(self, command_line: str) -> None:
         from clustersim.baselines.registry import POLICIES
         from clustersim.bench import run_benchmark
-        from clustersim.bench.pod_placement import SHIPPED_AGENT, PodPlacementBench
+        from clustersim.bench.pod_placement import SCENARIO, SHIPPED_AGENT, PodPlacementBench
 
-        if self.seeds < 1:
-            raise ConfigError(f"--seeds is {self.seeds}; it has to be at least 1")
-        if self.first_seed < 0:
-            raise ConfigError(f"--first-seed is {self.first_seed}; it has to be at least 0")
+        _require_seeds(self.seeds, self.first_seed)
         bench = PodPlacementBench(
-            self.trace,
-            self.workload,
-            self.mode,
-            self.nodes,
-            self.queue,
-            self.arrival_speedup,
-            self.image_mib,
-            self.image_bandwidth_mib_s,
-            self.image_cache_mib,
+            trace=self.trace,
+            workload=self.workload,
+            mode=self.mode,
+            nodes=self.nodes,
+            queue=self.queue,
+            arrival_speedup=self.arrival_speedup,
+            image_mib=self.image_mib,
+            image_bandwidth_mib_s=self.image_bandwidth_mib_s,
+            image_cache_mib=self.image_cache_mib,
+            preemption=self.preemption,
+            checkpoint_share=self.checkpoint_share,
+            gap=self.gap,
         )
-        if self.policies is None:
-            policies: tuple[str, ...] = (*POLICIES[self.scenario], SHIPPED_AGENT)
-        else:
-            policies = tuple(name.strip() for name in self.policies.split(",") if name.strip())
+        policies = (*POLICIES[SCENARIO], SHIPPED_AGENT) if self.policies is None else _names(self.policies)
         experiment = bench.experiment(policies, tuple(range(self.first_seed, self.first_seed + self.seeds)))
         reference = self.reference or ("best-fit" if "best-fit" in policies else policies[0])
         out = self.out or Path("results") / "-".join(
-            (self.scenario, Path(self.trace).name, self.workload, self.mode, *([str(self.nodes)] if self.nodes else []))
+            (SCENARIO, Path(self.trace).name, self.workload, self.mode, *([str(self.nodes)] if self.nodes else []))
         )
-        run_benchmark(experiment, out, self.jobs, reference, bench.metrics, command_line, Console())
+        run_benchmark(experiment, out, self.jobs, reference, bench.metrics(policies), command_line, Console())
+
+
+@dataclass(frozen=True)
+class BenchPodPacking:
+    """Repair what the default scheduler leaves pending, by CP-SAT within a window and by other policies.
+
+    The table of "Priority Matters" (arXiv 2511.08373), or the same question asked of a trace. Lists are separated by
+    commas; every combination is a cell.
+    """
+
+    trace: str = "replica-sets"
+    """replica-sets: the paper's random instances. Otherwise a trace (openb), of which one node pool is packed."""
+    nodes: str | None = None
+    """By default 4,8,16,32; of a trace 64,256."""
+    pods_per_node: str | None = None
+    """replica-sets: by default 4,8."""
+    priorities: str | None = None
+    """replica-sets: numbers of priorities, by default 1,2,4."""
+    usage: str = "0.9,0.95,1.0,1.05"
+    """What all pods ask for, as a share of all nodes."""
+    window: str = "1,10"
+    """How long the solver may think about a call, in seconds."""
+    seeds: int = 20
+    """Number of seeds in every cell, from the first seed on."""
+    first_seed: int = FIRST_SEED
+    jobs: int = 1
+    """Processes; with the deterministic clock the numbers are the same for any number of them."""
+    policies: str = ""
+    """Who is compared with the solver: default, kube-preemption, ppo-packing, the folder of a trained agent."""
+    clock: Literal["deterministic", "wall"] = "deterministic"
+    """deterministic: the solver counts its own operations, for the same answer on any machine. wall: real seconds."""
+    workers: int = 1
+    """wall: threads of the solver."""
+    gap_s: float = 0.0
+    """replica-sets: time from one ReplicaSet's creation to the next; 0: all pods are in the queue at once."""
+    out: Path | None = None
+    """Folder for the results; the same command resumes there. By default results/pod-packing-TRACE."""
+
+    def run(self, command_line: str) -> None:
+        from clustersim.bench.packing_benchmark import run_packing
+        from clustersim.bench.packing_grid import grid_of, number_list
+        from clustersim.bench.pod_packing import SCENARIO, PodPackingBench
+
+        _require_seeds(self.seeds, self.first_seed)
+        grid = grid_of(self.trace, self.nodes, self.pods_per_node, self.priorities, self.usage, self.first_seed)
+        windows_s = number_list("--window", self.window, float)
+        bench = PodPackingBench(grid, windows_s, self.trace, self.clock, self.workers, self.gap_s)
+        out = self.out or Path("results") / f"{SCENARIO}-{Path(self.trace).name}"
+        run_packing(bench, _names(self.policies), self.seeds, out, self.jobs, command_line, Console())
+
+
+@dataclass(frozen=True)
+class Bench:
+    """Compare policies on a benchmark: a table, runs.parquet, summary.json and report.html."""
+
+    benchmark: (
+        Annotated[BenchPodPlacement, subcommand("pod-placement")]
+        | Annotated[BenchPodPacking, subcommand("pod-packing")]
+    )
+
+    def run(self, command_line: str) -> None:
+        self.benchmark.run(command_line)
 
 
 @dataclass(frozen=True)
@@ -137,8 +202,7 @@ class Train:
                 )
             except KeyboardInterrupt:
                 raise KeyboardInterrupt(f"interrupted, checkpoint kept in {self.out}; --resume goes on") from None
-        Bench(
-            scenario=self.scenario,
+        BenchPodPlacement(
             trace=self.trace,
             workload=self.workload,
             nodes=self.config.nodes,
@@ -274,6 +338,17 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"clustersim: {interrupt or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
+
+
+def _require_seeds(seeds: int, first_seed: int) -> None:
+    if seeds < 1:
+        raise ConfigError(f"--seeds is {seeds}; it has to be at least 1")
+    if first_seed < 0:
+        raise ConfigError(f"--first-seed is {first_seed}; it has to be at least 0")
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _print(text: str) -> None:

@@ -270,11 +270,15 @@ def placed_by_tier(packing: Packing, node: Ints) -> tuple[int, ...]:
 
 def moved(packing: Packing, plan: Plan) -> NDArray[np.bool_]:
     """(P,) running pods that would run on another node or on other devices."""
-    elsewhere = (plan.node != packing.home) | (packing.shares & (plan.device != stay(packing).device))
+    elsewhere: NDArray[np.bool_] = (plan.node != packing.home) | (
+        packing.shares & (plan.device != stay(packing).device)
+    )
     elsewhere |= plan.device == RESTART
-    return (packing.home != NOWHERE) & (plan.node != NOWHERE) & elsewhere
+    elsewhere &= (packing.home != NOWHERE) & (plan.node != NOWHERE)
+    return elsewhere
 
 
 def evicted(packing: Packing, plan: Plan) -> NDArray[np.bool_]:
     """(P,) running pods that would run nowhere."""
-    return (packing.home != NOWHERE) & (plan.node == NOWHERE)
+    gone: NDArray[np.bool_] = (packing.home != NOWHERE) & (plan.node == NOWHERE)
+    return gone

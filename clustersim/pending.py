@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.cluster import Cluster
+Fitting = Callable[[NDArray[np.int64], NDArray[np.int64]], int]
+"""The first position in (Q,) rows, the first of the queue first, that there is hope for on (M,) nodes; -1: none."""
 
 Queue = Literal["head", "backfill"]
 
@@ -15,15 +17,16 @@ Queue = Literal["head", "backfill"]
 class PendingPods:
     """Waiting pods by priority, then arrival, and a cursor for one round of offers.
 
-    A pod that fitted nowhere is offered again only when it fits on a node that was released since; looking at those
-    few nodes instead of at all of them is what keeps a long queue cheap. A pod whose policy preferred to wait is
-    offered again after any release.
+    A pod that fitted nowhere is offered again only when there is hope for it on a node that was released since;
+    looking at those few nodes instead of at all of them is what keeps a long queue cheap. A pod whose policy preferred
+    to wait is offered again after any release.
     """
 
     BLOCKED, WAITED, FRESH = range(3)
 
-    def __init__(self, rank: NDArray[np.int64]) -> None:
+    def __init__(self, rank: NDArray[np.int64], fitting: Fitting) -> None:
         self._rank = rank
+        self._fitting = fitting
         self._rows = np.empty(0, dtype=np.int64)
         self._status = np.full(len(rank), self.BLOCKED, dtype=np.int8)
         self._cursor = 0
@@ -31,6 +34,11 @@ class PendingPods:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        """(Q,) the waiting pods, the first of the queue first."""
+        return self._rows
 
     def add(self, row: int) -> None:
         ranks = self._rank[self._rows]
@@ -40,7 +48,7 @@ class PendingPods:
     def rewind(self) -> None:
         self._cursor = 0
 
-    def next(self, cluster: Cluster, requests: NDArray[np.int64], released: list[int], queue: Queue) -> int | None:
+    def next(self, released: list[int], queue: Queue) -> int | None:
         """The next pod to offer in this round; None when the round is over."""
         if self._cursor >= len(self._rows):
             return None
@@ -49,7 +57,7 @@ class PendingPods:
             worth_it = self._cursor == 0 and (released or self._status[self._rows[0]] == self.FRESH)
             self._offered = 0 if worth_it else -1
         else:
-            self._offered = self._next_hopeful(cluster, requests, released)
+            self._offered = self._next_hopeful(released)
         return None if self._offered < 0 else int(self._rows[self._offered])
 
     def keep(self, waited: bool) -> None:
@@ -62,11 +70,16 @@ class PendingPods:
         self._rows = np.delete(self._rows, self._offered)
         self._cursor = self._offered
 
-    def _next_hopeful(self, cluster: Cluster, requests: NDArray[np.int64], released: list[int]) -> int:
+    def take(self, rows: NDArray[np.int64]) -> None:
+        """These pods were placed without an offer."""
+        self._rows = self._rows[~np.isin(self._rows, rows)]
+        self._cursor = 0
+
+    def _next_hopeful(self, released: list[int]) -> int:
         ahead = self._rows[self._cursor :]
         hopeful = np.flatnonzero(self._status[ahead] >= (self.WAITED if released else self.FRESH))
         nearest = int(hopeful[0]) if len(hopeful) else len(ahead)
         if released:
-            fitting = cluster.first_fitting(requests, ahead[:nearest], np.array(released, dtype=np.int64))
+            fitting = self._fitting(ahead[:nearest], np.array(released, dtype=np.int64))
             nearest = nearest if fitting < 0 else fitting
         return self._cursor + nearest if nearest < len(ahead) else -1

@@ -8,6 +8,7 @@ from typing import Any
 
 SCENARIOS: dict[str, str] = {
     "pod-placement": "clustersim.scenarios.pod_placement:PodPlacement",
+    "pod-packing": "clustersim.scenarios.pod_packing:PodPacking",
 }
 """Name to "module:class". Strings, because importing a scenario compiles its kernels."""
 

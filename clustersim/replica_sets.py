@@ -75,7 +75,7 @@ class ReplicaSets:
                 gpu_spec=((),) * count,
                 qos=("Burstable",) * count,
                 priority=priority,
-                arrival_s=created * self.gap_s,
+                arrival_s=(created * self.gap_s).astype(np.float64),
                 duration_s=np.full(count, np.nan),
                 image=("",) * count,
                 image_mib=zeros,

@@ -3,6 +3,8 @@
 python docs/build.py                                       docs/environments.md
 python docs/build.py results NAME FOLDER TITLE COMMAND     docs/results/NAME.md and its figure, from a benchmark
 python docs/build.py published RESULTS                     docs/results/fgd-table.md from RESULTS/openb-*
+python docs/build.py packing FOLDER COMMAND                docs/results/pod-packing.md and its figure; of a trace
+                                                           docs/results/pod-packing-TRACE.md
 """
 
 from __future__ import annotations
@@ -18,11 +20,17 @@ from typing import Any
 import pandas as pd
 
 from clustersim.baselines.published import FGD_ALLOCATION_AT_100, FGD_POLICIES
+from clustersim.bench.comparison import Column
 from clustersim.bench.metrics import MetricInfo
+from clustersim.bench.outcome_charts import LAYERS, plot_outcomes
+from clustersim.bench.packing_grid import REPLICA_SETS
+from clustersim.bench.packing_table import cell_columns, notes, outcome_columns, player_columns, window_heading
 from clustersim.bench.plots import plot_estimates, plot_series
 from clustersim.bench.pod_placement import INFLATION_METRICS, REPLAY_METRICS
-from clustersim.envs import ENVIRONMENTS
+from clustersim.envs import ENVIRONMENTS, packing_columns
+from clustersim.envs.pod_packing import PodPackingEnv
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
+from clustersim.repair import Repair
 
 HERE = Path(__file__).parent
 
@@ -73,6 +81,46 @@ print(info["metrics"]["gpu_allocation_at_100"])
 ### pod, shape ({len(POD.columns)},)
 
 {POD.describe()}
+
+## `clustersim/PodPacking-v0`
+
+{cleandoc(PodPackingEnv.__doc__ or "")}
+
+```python
+env = gymnasium.make("clustersim.envs:clustersim/PodPacking-v0", instances=ReplicaSets(nodes=8, usage=1.0))
+```
+
+- **Episode.** `instances(seed)` draws a cluster and its pods (`clustersim.replica_sets.ReplicaSets`). The default
+  scheduler places them one by one, ties to the lowest node. Then the repair begins; a seed with which nothing stays
+  pending has none, and `reset` goes on to another one. The episode ends with "done", after as many moves as there are
+  pods, or when nothing is left that may be touched.
+- **Action.** First a pod, or to be done; then its node, or to evict it. One numbering for both: the rows of the pods,
+  done, the rows of the nodes, evict. The first choice changes nothing yet. What the repair has placed stays where it
+  is, so a pod is evicted at most once and placed at most once; two pods change places by evicting one for a while.
+- **Mask.** Pods that run and were not placed by the repair, pending pods that fit somewhere, and "done"; then the
+  nodes with room other than the pod's own, and "evict" for a pod that runs. An illegal action means "done" in the
+  first stage and the first legal node in the second; `info` flags and counts it.
+- **Reward.** The decrease of a cost, told below, by the move: 0 for choosing a pod. The disruption counts the plan, in
+  which identical pods take each other's places so that the fewest are moved or evicted.
+- **info.** `placed_pods`, `pending_pods`, and at the end `metrics`: `pods_placed_priority_N`, `improvement` (1, 0 or
+  -1), `degraded`, `moves`, `pods_moved`, `pods_evicted`, ...
+
+{cleandoc(Repair.cost.__doc__ or "")}
+
+### pods, shape (pod_rows, {len(packing_columns.PODS.columns)})
+
+The focus is the chosen pod where a node is to be chosen, else the most important pod that is blocked (pending, and fits
+nowhere), of those the one that lacks least.
+
+{packing_columns.PODS.describe()}
+
+### nodes, shape (node_rows, {len(packing_columns.NODES.columns)})
+
+{packing_columns.NODES.describe()}
+
+### state, shape ({len(packing_columns.STATE.columns)},)
+
+{packing_columns.STATE.describe()}
 """
 
 
@@ -92,14 +140,13 @@ def results(name: str, folder: Path, title: str, command: str) -> str:
             "reference" if policy == reference else _cell(summary["paired"][policy][main.name], main.factor, "{:+.2f}")
         )
         lines.append(f"| {policy} | {' | '.join(cells)} | {versus} |")
-    commit = subprocess.run(["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=True).stdout
     figure(name, folder, {policy: policies[policy] for policy in ranked}, main)
     seeds = summary["seeds"]
     return f"""# {title}
 
 Mean and 95 % confidence interval (Student t) over seeds {seeds[0]}-{seeds[-1]}; differences are paired by seed.
 Trace `{Path(summary["trace"]).name}`, workload `{summary["config"]["workload"]}`, \
-content {summary["config"]["trace_sha256"]}; written {datetime.now(UTC):%Y-%m-%d} at commit {commit.strip()}.
+content {summary["config"]["trace_sha256"]}; written {datetime.now(UTC):%Y-%m-%d} at commit {_commit()}.
 
 ```
 {command}
@@ -144,6 +191,68 @@ Nothing was tuned. What made the difference, found by reading the definitions:
 """
 
 
+def packing(name: str, folder: Path, command: str) -> str:
+    """The page of a finished packing benchmark: the paper's table with ours, cell by cell, and all players."""
+    summary = json.loads((folder / "summary.json").read_text())
+    config, random = summary["config"], summary["trace"] == REPLICA_SETS
+    title = "The table of Priority Matters, reproduced" if random else f"One node pool of {summary['trace']}, packed"
+    parts = []
+    for block in summary["totals"]:
+        parts += [f"## {window_heading(block['window_s']).capitalize()}", _markdown(outcome_columns(block))]
+    for metric, heading in (("improved", "Improved"), ("certified", "Certified")):
+        columns = cell_columns(summary, metric)
+        if columns:
+            parts += [f"## {heading}, per cell that the paper tells", _markdown(columns)]
+    parts += ["## Players", _markdown(player_columns(summary)), "\n".join(f"- {line}" for line in notes(summary))]
+    _outcomes(name, summary["totals"])
+    first = config["first_seed"]
+    return f"""# {title}
+
+{summary["seeds_per_cell"]} seeds per cell ({first}-{first + summary["seeds_per_cell"] - 1}), {config["clock"]} clock, \
+{config["workers"]} worker{"s" if config["workers"] > 1 else ""}; written {datetime.now(UTC):%Y-%m-%d} at commit \
+{_commit()}. How to read it: [packing](../packing.md).
+
+```
+{command}
+```
+
+![the outcomes as stacked shares](../images/{name}.png)
+
+{f"{chr(10)}{chr(10)}".join(parts)}
+"""
+
+
+def _markdown(columns: list[Column]) -> str:
+    head = "| " + " | ".join(" ".join(filter(None, column.header)) for column in columns) + " |"
+    rows = zip(*(column.cells for column in columns), strict=True)
+    lines = ["| " + " | ".join(cell.text for cell in row) + " |" for row in rows]
+    return "\n".join([head, "|" + "---|" * len(columns), *lines])
+
+
+def _outcomes(name: str, blocks: list[dict[str, Any]]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    drawing, panels = plt.subplots(
+        1, len(blocks), figsize=(6.5 * len(blocks), 4.2), squeeze=False, layout="constrained"
+    )
+    for ax, block in zip(panels[0], blocks, strict=True):
+        plot_outcomes(ax, block)
+    drawing.legend(
+        *panels[0][0].get_legend_handles_labels(), loc="outside upper center", ncols=len(LAYERS), frameon=False
+    )
+    (HERE / "images").mkdir(exist_ok=True)
+    drawing.savefig(HERE / "images" / f"{name}.png", dpi=110)
+    plt.close(drawing)
+
+
+def _commit() -> str:
+    command = ["git", "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
 def figure(name: str, folder: Path, policies: dict[str, Any], main: MetricInfo) -> None:
     """The figure of a benchmark: the main metric, and fragmentation as it develops; policies with the best first."""
     import matplotlib
@@ -170,10 +279,16 @@ def _cell(found: dict[str, Any], factor: float, form: str) -> str:
 
 if __name__ == "__main__":
     if sys.argv[1:2] == ["results"]:
-        page, folder, title, command = sys.argv[2:6]
+        page, folder, title, command = sys.argv[2], Path(sys.argv[3]), *sys.argv[4:6]
         (HERE / "results").mkdir(exist_ok=True)
-        (HERE / "results" / f"{page}.md").write_text(results(page, Path(folder), title, command))
+        (HERE / "results" / f"{page}.md").write_text(results(page, folder, title, command))
     elif sys.argv[1:2] == ["published"]:
         (HERE / "results" / "fgd-table.md").write_text(published(Path(sys.argv[2])))
+    elif sys.argv[1:2] == ["packing"]:
+        folder, command = Path(sys.argv[2]), sys.argv[3]
+        trace = Path(json.loads((folder / "summary.json").read_text())["trace"]).name
+        page = "pod-packing" if trace == REPLICA_SETS else f"pod-packing-{trace}"
+        (HERE / "results").mkdir(exist_ok=True)
+        (HERE / "results" / f"{page}.md").write_text(packing(page, folder, command))
     else:
         (HERE / "environments.md").write_text(environments())

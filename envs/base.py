@@ -50,7 +50,7 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
         self.render_mode = render_mode
         self.role = role
         self.reward = reward
-        self._others = dict(others or {})
+        self.others = dict(others or {})
         self._simulation: CostedSimulation | None = None
         self._decision: Decision | None = None
         self._mask: NDArray[np.bool_] = np.zeros(0, dtype=np.bool_)
@@ -141,14 +141,14 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
 
     def _begin(self, seed: int | None) -> None:
         self._simulation = self.build(int(self.np_random.integers(2**31)) if seed is None else seed)
-        for role, policy in self._others.items():
+        for role, policy in self.others.items():
             policy.reset(self._simulation.streams[f"policy/{role}"])
         self._decision = self._advance()
 
     def _advance(self) -> Decision | None:
         control = self.simulation.control
         while (decision := control.advance()) is not None and decision.role != self.role:
-            control.answer(decision, self._others[decision.role].act(decision))
+            control.answer(decision, self.others[decision.role].act(decision))
         self._mask = np.zeros(self._actions, dtype=np.bool_) if decision is None else self.to_action(decision.mask)
         return decision
 

@@ -6,6 +6,7 @@ import gymnasium
 
 ENVIRONMENTS: dict[str, str] = {
     "clustersim/PodPlacement-v0": "clustersim.envs.pod_placement:PodPlacementEnv",
+    "clustersim/PodPacking-v0": "clustersim.envs.pod_packing:PodPackingEnv",
 }
 """Gymnasium id -> entry point. The version goes up when rewards, observations or dynamics change."""
 

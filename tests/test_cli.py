@@ -78,6 +78,11 @@ def command(*arguments: str | Path, **options: Any) -> subprocess.Popen[str]:
         ("--nodes 5000", "nodes is 5000, but workload 'openb-like' has 1213; choose a number from 1 to 1213"),
         ("--reference worst-fit", "'worst-fit' is not among the policies"),
         ("--arrival-speedup 0", "arrival_speedup is 0.0; it has to be positive"),
+        ("--policies fgd,cp-sat-falback", "did you mean 'cp-sat-fallback'?"),
+        ("--policies kube-preemption", "preemption is True, which has an effect only in mode 'replay'"),
+        ("--preemption", "preemption is True, which has an effect only in mode 'replay'"),
+        ("--mode replay --checkpoint-share 0.5", "has no effect while no pod is moved or evicted"),
+        ("--mode replay --preemption --checkpoint-share 2", "checkpoint_share is 2.0; it has to be in [0, 1]"),
     ],
 )
 def test_a_mistake_ends_with_status_2_and_a_remedy(
@@ -95,9 +100,44 @@ def test_a_mistake_ends_with_status_2_and_a_remedy(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ("--nodes ,", "--nodes is empty; give a comma-separated list such as 4,8,16"),
+        ("--nodes 4,many", "--nodes holds 'many', which is no whole number"),
+        ("--pods-per-node 0", "--pods-per-node holds 0; every value has to be positive"),
+        ("--priorities 1,1", "--priorities holds 1 more than once"),
+        ("--usage 0.9,0", "--usage holds 0; every value has to be positive"),
+        ("--window 0", "--window holds 0; every value has to be positive"),
+        ("--window -1", "--window holds -1; every value has to be positive"),
+        ("--seeds 0", "--seeds is 0; it has to be at least 1"),
+        ("--first-seed -1", "--first-seed is -1; it has to be at least 0"),
+        ("--jobs 0", "jobs is 0; use 1 or more"),
+        ("--workers 2", "several workers race; set clock='wall'"),
+        ("--gap-s -1", "gap_s is -1.0; it has to be at least 0"),
+        ("--policies kube-preemtion", "no policy 'kube-preemtion'; did you mean 'kube-preemption'?"),
+        ("--policies default,default", "policy default is listed more than once"),
+        ("--trace openb-like --priorities 4", "--priorities is '4', which has no effect on trace 'openb-like'"),
+        ("--trace openb-like --gap-s 3", "gap_s is 3.0, which has no effect on trace 'openb-like'"),
+        ("--trace openb-lik", "did you mean 'openb-like'?"),
+    ],
+)
+def test_a_mistake_about_packing_ends_with_status_2_and_a_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str, said: str
+) -> None:
+    message = refused(capsys, "bench", "pod-packing", *arguments.split(), "--out", tmp_path / "out")
+    assert said in message
+    assert message.startswith("clustersim: ")
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out" / "runs.parquet").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
         ("bench pod-placement --bogus 3", "--bogus"),
         ("bench pod-placment", "pod-placment"),
         ("bench", "pod-placement"),
+        ("bench pod-packing --bogus 3", "--bogus"),
+        ("bench pod-packing --seeds many", "many"),
+        ("bench pod-packing --clock sun", "sun"),
         ("bench pod-placement --seeds many", "many"),
         ("benhc", "benhc"),
         ("traces", "list"),
@@ -202,6 +242,54 @@ def test_bench_replays(tmp_path: Path) -> None:
     assert {metric.name for metric in REPLAY_METRICS} <= set(figures)
     assert figures["image_pull_s"]["mean"] > 0
     assert figures["gpu_allocation"]["ci95"] == [None, None]
+
+
+def test_bench_replays_teams_beside_policies(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    busy = ["--mode", "replay", "--nodes", "16", "--arrival-speedup", "40", "--seeds", "1", "--checkpoint-share", "0.5"]
+    ok("bench", "pod-placement", *busy, "--policies", "best-fit,kube-preemption", "--out", tmp_path)
+    assert "pods evicted" in capsys.readouterr().out
+    summary = strict_json(tmp_path / "summary.json")
+    assert summary["policies"]["kube-preemption"]["evictions"]["mean"] > 0
+    assert "evictions" not in summary["policies"]["best-fit"]
+    assert (summary["config"]["checkpoint_share"], summary["config"]["preemption"]) == (0.5, False)
+
+
+def test_with_preemption_every_policy_preempts(tmp_path: Path) -> None:
+    busy = ["--mode", "replay", "--nodes", "16", "--arrival-speedup", "40", "--seeds", "1", "--preemption"]
+    ok("bench", "pod-placement", *busy, "--policies", "best-fit", "--out", tmp_path)
+    assert strict_json(tmp_path / "summary.json")["policies"]["best-fit"]["evictions"]["mean"] > 0
+
+
+def test_bench_packs_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["bench", "pod-packing", "--nodes", "4", "--pods-per-node", "4", "--priorities", "1,4"]
+    arguments += ["--usage", "1.0", "--window", "0.05,0.1", "--seeds", "2", "--policies", "default", "--out", tmp_path]
+    ok(*arguments)
+    said = capsys.readouterr()
+    assert "window 0.05 s, share of the calls" in said.out
+    assert said.out.endswith(f"report: {tmp_path / 'report.html'}\n")
+    summary = strict_json(tmp_path / "summary.json")
+    assert list(summary["cells"][0]) == [
+        "nodes",
+        "pods_per_node",
+        "priorities",
+        "usage",
+        "window_s",
+        "calls",
+        "improved_optimal",
+        "improved",
+        "certified",
+        "failed",
+    ]
+    assert [(cell["priorities"], cell["window_s"]) for cell in summary["cells"]] == [
+        (1, 0.05),
+        (1, 0.1),
+        (4, 0.05),
+        (4, 0.1),
+    ]
+    assert list(summary["policies"]) == ["cp-sat-fallback 0.05 s", "cp-sat-fallback 0.1 s", "default"]
+    ok(*arguments, "--seeds", "3")
+    assert "12 of 18 runs were finished earlier and are kept" in capsys.readouterr().err
+    assert "config.first_seed is 42 there and 5 now" in refused(capsys, *arguments, "--first-seed", "5")
 
 
 def test_results_go_to_a_folder_of_their_own_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

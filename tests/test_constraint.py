@@ -282,6 +282,11 @@ def test_two_halves_of_a_node_are_joined_for_a_pod_that_needs_a_whole_one() -> N
     ]
 
 
+def test_where_there_is_nothing_to_place_nothing_is_to_be_improved() -> None:
+    empty = snapshot([(8, 8)], [{}]).part(np.zeros(0, dtype=np.int64))
+    assert (solve(empty).outcome, solve(empty).stages, solve(empty).placed) == ("certified", (), ())
+
+
 def test_what_cannot_be_improved_is_certified() -> None:
     packing = snapshot([(10, 10)], [{"cpu": 6, "home": 0}, {"cpu": 6}])
     solution = solve(packing)

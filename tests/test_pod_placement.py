@@ -33,7 +33,6 @@ from worlds import (
     workload,
 )
 
-from clustersim import registry
 from clustersim.baselines.fits import FirstFit
 from clustersim.baselines.registry import POLICIES, policy
 from clustersim.errors import ConfigError, DoesNotFit
@@ -812,33 +811,6 @@ def test_every_option_has_an_effect(fields: dict[str, Any], changes: dict[str, A
         return simulation.log.lines(), simulation.metrics()
 
     assert outcome(**(changes | fields)) != outcome(**changes)
-
-
-# --- every registered scenario
-
-
-def registered() -> list[tuple[str, str]]:
-    return [(name, player) for name in registry.SCENARIOS for player in POLICIES[name]]
-
-
-def test_every_scenario_has_policies_and_every_policy_a_scenario() -> None:
-    assert set(registry.SCENARIOS) == set(POLICIES)
-    assert all(POLICIES.values())
-
-
-@pytest.mark.parametrize(("name", "player"), registered())
-def test_a_whole_episode_of_every_scenario_repeats(name: str, player: str) -> None:
-    def transcript() -> tuple[list[str], dict[str, float], int]:
-        simulation = registry.scenario(name)(openb_like(1, nodes=10, days=1)).build(7)
-        roles = {simulation.role.name: policy(name, player)}
-        decisions = run(simulation, roles)
-        figures = {key: value for key, value in simulation.metrics().items() if not isnan(value)}
-        assert simulation.control.advance() is None
-        return simulation.log.lines(), figures, decisions
-
-    first = transcript()
-    assert first == transcript()
-    assert first[2] > 10
 
 
 def test_a_cost_that_is_not_declared_is_refused() -> None:

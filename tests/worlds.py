@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from math import nan
 from typing import Any
@@ -122,6 +122,34 @@ timed_pod_dicts = pod_dicts(
 node_tables = st.lists(node_dicts, min_size=1, max_size=4).map(node_table)
 replay_workloads = st.builds(
     workload, st.lists(node_dicts, min_size=1, max_size=3), st.lists(timed_pod_dicts, min_size=1, max_size=10)
+)
+crowding: dict[str, st.SearchStrategy[Any]] = {
+    "cpu": st.sampled_from([700, 1500, 2200]),
+    "arrival": st.integers(0, 4).map(float),
+    "duration": st.sampled_from([0.0, 2.0, 5.0, 9.0, nan]),
+    "priority": st.integers(0, 3),
+    "image": st.sampled_from(["", "a", "b"]),
+    "image_mib": st.just(10),
+}
+# More pods than there is room for, of many priorities: most of these worlds have something to preempt or to plan.
+crowded_workloads = st.builds(
+    workload,
+    st.lists(
+        st.builds(
+            node, cpu=st.sampled_from([3000, 4000]), gpus=st.integers(1, 3), model=st.sampled_from(["T4", "V100"])
+        ),
+        min_size=1,
+        max_size=3,
+    ),
+    st.lists(
+        st.one_of(
+            st.builds(pod, gpu_milli=st.sampled_from([300, 600]), spec=st.sampled_from([(), ("T4",)]), **crowding),
+            st.builds(pod, gpus=st.integers(1, 2), **crowding),
+            st.builds(pod, **crowding),
+        ),
+        min_size=8,
+        max_size=14,
+    ),
 )
 inflation_workloads = st.builds(
     lambda nodes, first, rest: workload(nodes, [first, *rest]),
@@ -271,10 +299,33 @@ class Scripted:
         return self.answers.pop(0) if self.answers else int(decision.mask.argmax())
 
 
-def play(scenario: PodPlacement, policy: Policy, seed: int = 0) -> PodPlacementSimulation:
+def play(scenario: PodPlacement, policy: Policy, seed: int = 0, **others: Policy) -> PodPlacementSimulation:
+    """`others` play roles beside `place`."""
     simulation = scenario.build(seed)
-    run(simulation, {PLACE: policy})
+    run(simulation, {PLACE: policy, **others})
     return simulation
+
+
+class Calling:
+    """Answers with whatever a function of the decision returns."""
+
+    def __init__(self, answer: Callable[[Decision], int]) -> None:
+        self.answer = answer
+
+    def reset(self, rng: np.random.Generator) -> None:
+        pass
+
+    def act(self, decision: Decision) -> int:
+        return self.answer(decision)
+
+
+Event = tuple[float, str, int, int, int]
+
+
+def events(simulation: PodPlacementSimulation) -> list[Event]:
+    """(time, kind, pod row, node, value), in the order of the log."""
+    log = simulation.log
+    return [(t, log.kinds[int(k)], int(s), int(p), int(v)) for t, k, s, p, v in zip(*log.columns(), strict=True)]
 
 
 def models_of(world: PodWorkload) -> tuple[str, ...]:

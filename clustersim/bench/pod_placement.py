@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -15,13 +15,15 @@ from numpy.typing import NDArray
 
 from clustersim.agents import shipped
 from clustersim.agents.learned import LearnedPolicy, fingerprint
-from clustersim.baselines.registry import POLICIES, policy, unknown_policy
+from clustersim.baselines.kube_preemption import KubePreemption
+from clustersim.baselines.registry import POLICIES, TEAMS, Team, policy, team, unknown_policy
 from clustersim.bench.metrics import MetricInfo
+from clustersim.bench.placement_gap import GAP_METRICS, gap_metrics
 from clustersim.bench.runs import JSON, Experiment, RunResult, Series
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy, run
 from clustersim.scenarios.pod_placement import Mode, PodPlacement
-from clustersim.scenarios.pod_world import PLACE, PodPlacementSimulation
+from clustersim.scenarios.pod_world import PLACE, PREEMPT, PodPlacementSimulation
 from clustersim.traces import load
 from clustersim.traces.catalog import OPENB_LIKE
 from clustersim.workload import NodeTable, PodTable, PodWorkload
@@ -46,6 +48,12 @@ REPLAY_METRICS = (
     MetricInfo("pods_pending", "pods still pending", "", "lower"),
     MetricInfo("image_pull_s", "image pulls", "s", "lower"),
 )
+RESCHEDULING_METRICS = (
+    MetricInfo("moves", "pods moved", "", "lower"),
+    MetricInfo("evictions", "pods evicted", "", "lower"),
+    MetricInfo("lost_work_s", "work to do again", "s", "lower"),
+)
+"""Of policies that stop running pods."""
 
 
 @dataclass(frozen=True)
@@ -61,15 +69,24 @@ class PodPlacementBench:
     image_mib: int = 0
     image_bandwidth_mib_s: float = float("inf")
     image_cache_mib: float = float("inf")
+    preemption: bool = False
+    checkpoint_share: float = 0.0
+    gap: bool = False
 
-    @property
-    def metrics(self) -> tuple[MetricInfo, ...]:
-        return INFLATION_METRICS if self.mode == "inflation" else REPLAY_METRICS
+    def metrics(self, policies: tuple[str, ...]) -> tuple[MetricInfo, ...]:
+        """What a table of these policies shows."""
+        if self.mode == "inflation":
+            return (*INFLATION_METRICS, *GAP_METRICS) if self.gap else INFLATION_METRICS
+        stops = any(self.scenario(make_team(name).world).reschedules for name in policies)
+        return (*REPLAY_METRICS, *RESCHEDULING_METRICS) if stops else REPLAY_METRICS
 
-    def scenario(self) -> PodPlacement:
-        """The scenario on the trace; inflation runs on the GPU nodes as published, replay on all nodes."""
+    def scenario(self, world: Mapping[str, Any] | None = None) -> PodPlacement:
+        """The scenario on the trace, with the fields that a team needs; a team that stops no pod has no checkpoints.
+
+        Inflation runs on the GPU nodes as published, replay on all nodes.
+        """
         all_nodes = self.mode == "replay" and self.trace != OPENB_LIKE.name
-        return PodPlacement(
+        scenario = PodPlacement(
             _load(self.trace, self.workload, "all" if all_nodes else "gpu"),
             mode=self.mode,
             nodes=self.nodes,
@@ -78,13 +95,20 @@ class PodPlacementBench:
             image_mib=self.image_mib,
             image_bandwidth_mib_s=self.image_bandwidth_mib_s,
             image_cache_mib=self.image_cache_mib,
+            preemption=self.preemption,
         )
+        scenario = replace(scenario, **(world or {}))
+        return replace(scenario, checkpoint_share=self.checkpoint_share) if scenario.reschedules else scenario
 
     def experiment(self, policies: tuple[str, ...], seeds: tuple[int, ...]) -> Experiment:
         """The benchmark of some policies; raises for unknown policies and unusable traces before anything runs."""
-        for name in policies:
-            make_policy(name)
-        agents = {name: agent_folder(name) for name in policies if name not in POLICIES[SCENARIO]}
+        if self.gap and self.mode != "inflation":
+            raise ConfigError(f"gap has no effect in mode {self.mode!r}; leave it away, or use mode 'inflation'")
+        scenarios = [self.scenario(make_team(name).world) for name in policies]
+        if not any(scenario.reschedules for scenario in scenarios):
+            replace(self.scenario(), checkpoint_share=self.checkpoint_share)  # says that it has no effect
+        built_in = {*POLICIES[SCENARIO], *TEAMS[SCENARIO]}
+        agents = {name: agent_folder(name) for name in policies if name not in built_in}
         fingerprints = {name: fingerprint(folder) for name, folder in agents.items() if folder is not None}
         config: dict[str, JSON] = {f.name: _json(getattr(self, f.name)) for f in fields(self) if f.name != "trace"}
         config["trace_sha256"] = checksum(self.scenario().workload)
@@ -92,17 +116,30 @@ class PodPlacementBench:
 
     def play(self, policy_name: str, seed: int) -> RunResult:
         """One run."""
-        simulation = self.scenario().build(seed)
-        player = make_policy(policy_name)
+        chosen = make_team(policy_name)
+        simulation = self.scenario(chosen.world).build(seed)
+        players = chosen.players()
+        if self.preemption:
+            players.setdefault(PREEMPT, KubePreemption())
         start_s = time.perf_counter()
-        decisions = run(simulation, {PLACE: player})
+        decisions = run(simulation, players)
         wall_s = time.perf_counter() - start_s
         metrics = {name: value for name, value in simulation.metrics().items() if not np.isnan(value)}
+        if self.gap:
+            metrics |= gap_metrics(self.scenario(), seed, metrics["gpu_allocation_at_100"])
         return RunResult(metrics, _series(simulation), decisions, wall_s)
 
 
+def make_team(name: str) -> Team:
+    """A built-in team, or a single policy as a team of one."""
+    if name in TEAMS[SCENARIO]:
+        return team(SCENARIO, name)
+    make_policy(name)
+    return Team(lambda: {PLACE: make_policy(name)})
+
+
 def make_policy(name: str) -> Policy:
-    """A built-in policy, the agent that comes with clustersim, or the agent in a folder."""
+    """A built-in policy, the agent that comes with clustersim, or the agent in a folder: who places pods."""
     if name in POLICIES[SCENARIO]:
         return policy(SCENARIO, name)
     folder = agent_folder(name)

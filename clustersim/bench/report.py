@@ -9,48 +9,11 @@ from html import escape
 from typing import Any
 
 import pandas as pd
-import plotly.graph_objects as go
 
 from clustersim.bench.charts import dot_plot, line_chart
-from clustersim.bench.comparison import Column, comparison, main_metrics, ranked, short_names
+from clustersim.bench.comparison import comparison, main_metrics, ranked, short_names
 from clustersim.bench.metrics import MetricInfo
-
-PAGE = """<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<style>{style}</style>
-</head>
-<body>
-<main>
-{body}
-</main>
-</body>
-</html>
-"""
-
-STYLE = """
-body { margin: 0; background: #fff; color: #222; font: 16px/1.5 system-ui, sans-serif; }
-main { max-width: 1200px; margin: 0 auto; padding: 1.5rem 1rem 4rem; }
-h1 { font-size: 1.6rem; margin: 0 0 1rem; }
-h2 { font-size: 1.2rem; margin: 2.5rem 0 .5rem; border-bottom: 1px solid #ddd; padding-bottom: .25rem; }
-h3 { font-size: 1rem; margin: 1.75rem 0 .25rem; }
-dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.25rem; margin: 0; }
-dt { color: #666; }
-dd { margin: 0; overflow-wrap: anywhere; }
-code { font: .875rem/1.5 ui-monospace, monospace; }
-.wide { overflow-x: auto; }
-table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
-th, td { padding: .35rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #eee; }
-th { vertical-align: bottom; font-weight: 600; border-bottom: 2px solid #bbb; }
-th:first-child, td:first-child { text-align: left; padding-left: 0; position: sticky; left: 0; background: #fff; }
-.better { color: #00664b; font-weight: 600; }
-.worse { color: #a63d00; font-weight: 600; }
-.note { color: #666; font-size: .875rem; }
-@media (max-width: 600px) { dl { grid-template-columns: 1fr; } dt { margin-top: .5rem; } }
-"""
+from clustersim.bench.page import facts, html_table, note, page, plot
 
 
 def report_html(
@@ -63,7 +26,6 @@ def report_html(
 ) -> str:
     """The page; `runs` and `series` are the tables of runs.parquet and series.parquet."""
     policies = ranked(summary, metrics)
-    title = f"{summary['scenario']} on {summary['trace']}"
     figures = [
         (info.label, _metric_note(info, summary), dot_plot(info, summary, runs, policies))
         for info in main_metrics(metrics)
@@ -74,20 +36,19 @@ def report_html(
         for name, points in series.groupby("series", sort=False)
     ]
     body = [
-        f"<h1>{escape(title)}</h1>",
         _what_was_run(summary, command_line, written),
         "<h2>Results</h2>",
-        _html_table(comparison(summary, metrics)),
-        f'<p class="note">{escape(_table_note(summary, metrics))}</p>',
+        html_table(comparison(summary, metrics)),
+        note(_table_note(summary, metrics)),
         "<h2>Figures</h2>",
     ]
-    for index, (heading, note, figure) in enumerate(figures):
-        body.append(f'<h3>{escape(heading)}</h3><p class="note">{escape(note)}</p>{_div(figure, index)}')
-    return PAGE.format(title=escape(title), style=STYLE, body="\n".join(body))
+    for index, (heading, text, figure) in enumerate(figures):
+        body.append(f"<h3>{escape(heading)}</h3>{note(text)}{plot(figure, index)}")
+    return page(f"{summary['scenario']} on {summary['trace']}", body)
 
 
 def _what_was_run(summary: dict[str, Any], command_line: str, written: datetime) -> str:
-    facts = {
+    texts = {
         "scenario": summary["scenario"],
         "trace": summary["trace"],
         "seeds": f"{len(summary['seeds'])}: {', '.join(map(str, summary['seeds']))}",
@@ -96,32 +57,15 @@ def _what_was_run(summary: dict[str, Any], command_line: str, written: datetime)
         "clustersim": summary["clustersim"],
         "written": written.strftime("%Y-%m-%d %H:%M %Z").strip(),
     }
-    entries = [(key, escape(value)) for key, value in facts.items()]
-    entries.append(("command", f"<code>{escape(command_line)}</code>"))
-    config = "<br>".join(escape(f"{key} = {json.dumps(value)}") for key, value in summary["config"].items())
-    entries.append(("config", f"<code>{config or 'defaults'}</code>"))
-    return "<dl>" + "".join(f"<dt>{key}</dt><dd>{value}</dd>" for key, value in entries) + "</dl>"
-
-
-def _html_table(columns: Sequence[Column]) -> str:
-    head = "".join(f"<th>{'<br>'.join(escape(line) for line in column.header if line)}</th>" for column in columns)
-    rows = []
-    for cells in zip(*(column.cells for column in columns), strict=True):
-        data = (f'<td class="{cell.verdict}">{escape(cell.text)} {cell.verdict}</td>' for cell in cells)
-        rows.append("<tr>" + "".join(data) + "</tr>")
-    return (
-        f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n'
-        + "\n".join(rows)
-        + "\n</tbody></table></div>"
-    )
+    return facts(texts, command_line, [f"{key} = {json.dumps(value)}" for key, value in summary["config"].items()])
 
 
 def _table_note(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> str:
     ranking = main_metrics(metrics)[0]
-    note = f"Best first by {ranking.label} ({ranking.better} is better). "
+    text = f"Best first by {ranking.label} ({ranking.better} is better). "
     if len(summary["seeds"]) == 1:
-        return note + "One seed gives no confidence intervals."
-    return note + (
+        return text + "One seed gives no confidence intervals."
+    return text + (
         "± and [low, high] are 95 % Student-t confidence intervals. Differences are paired by seed; "
         "they are called better or worse where their interval excludes zero."
     )
@@ -134,15 +78,4 @@ def _metric_note(info: MetricInfo, summary: dict[str, Any]) -> str:
     return (
         f"Mean with 95 % confidence interval above the single runs; {line}. "
         "Intervals may overlap although the paired difference in the table is clear."
-    )
-
-
-def _div(figure: go.Figure, index: int) -> str:
-    return str(
-        figure.to_html(
-            full_html=False,
-            include_plotlyjs=index == 0,  # once per page, and inline: the page has to work offline
-            div_id=f"figure-{index}",  # not random, so that the same results give the same page
-            config={"responsive": True, "displaylogo": False, "displayModeBar": False},
-        )
     )

@@ -18,9 +18,15 @@ PIPED_WIDTH = 100
 
 
 def print_table(summary: dict[str, Any], metrics: Sequence[MetricInfo], console: Console) -> None:
-    """Print policies, best first; columns that do not fit the width continue in a further table, never cut."""
+    """Print policies, best first."""
+    print_columns(comparison(summary, metrics), console)
+    print_lines(_caption(summary, metrics), console)
+
+
+def print_columns(columns: Sequence[Column], console: Console) -> None:
+    """Print a table; columns that do not fit the width continue in a further table, never cut."""
     width = console.width if console.is_terminal else PIPED_WIDTH
-    first, *rest = comparison(summary, metrics)
+    first, *rest = columns
     block = [first]
     for column in rest:
         if len(block) > 1 and _width(_table([*block, column]), console) > width:
@@ -28,7 +34,11 @@ def print_table(summary: dict[str, Any], metrics: Sequence[MetricInfo], console:
             block = [first]
         block.append(column)
     _print(_table(block), console)
-    _print(Text(_caption(summary, metrics)), console)
+
+
+def print_lines(text: str, console: Console) -> None:
+    """Print lines as they are: no markup, no wrapping."""
+    _print(Text(text), console)
 
 
 def _caption(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> str:

@@ -33,6 +33,12 @@ class PodInflation(PodPlacementSimulation):
         if len(self.arrivals):
             self.env.timeout(0.0).callbacks.append(self._arrive)
 
+    def requests_until(self, percent: int) -> NDArray[np.int64]:
+        """(P, 5) requests of the pods that arrive until the arrived GPU demand no longer rounds to this percent."""
+        arrived_milli = np.cumsum(self._pods.gpu_demand_milli[self.arrivals])
+        until = np.rint(100 * arrived_milli / self.gpu_capacity_milli) <= percent
+        return self._pods.requests[self.arrivals[until]]
+
     def _arrive(self, _event: simpy.Event) -> None:
         pod = self._pods.pods[self.arrivals[self.arrived_pods]]
         self._arrived(pod)

@@ -26,9 +26,16 @@ if TYPE_CHECKING:
     from clustersim.scenarios.pod_placement import PodPlacement
 
 PLACE = "place"
+PREEMPT = "preempt"
+REPLAN = "replan"
 
-EVENTS = ("arrive", "bind", "start", "finish", "lost")
-ARRIVE, BIND, START, FINISH, LOST = range(len(EVENTS))
+KEEP, CARRY_OUT = range(2)
+"""The candidates of `replan`."""
+
+EVENTS = ("arrive", "bind", "start", "finish", "lost", "evict", "move", "preempt")
+"""What the log holds of a pod. The place is a node; of `evict` and `move` the one that the pod leaves, and a `bind`
+follows every `move`. The value is the bit set of GPU devices for `bind`, the number of victims for `preempt`."""
+ARRIVE, BIND, START, FINISH, LOST, EVICT, MOVE, PREEMPTED = range(len(EVENTS))
 
 REWARDS = ("allocation", "fragmentation", "shaped")
 """The costs that `PodPlacementSimulation.cost` declares."""
@@ -52,6 +59,8 @@ class PodPlacementSimulation(ABC):
         self.control = ControlPlane(self.env)
         self.log = EventLog(EVENTS)
         self._pods = compile_pods(scenario.workload, scenario.typical_share, scenario.image_mib)
+        # A list, because one number is read from it in 0.02 us and from an array in 0.1 us.
+        self._gpu_demand_milli: list[int] = self._pods.gpu_demand_milli.tolist()
 
         nodes = scenario.workload.nodes
         self.cluster = Cluster(nodes.take(self._draw_nodes()), self._pods.models)
@@ -98,7 +107,7 @@ class PodPlacementSimulation(ABC):
         self.log.add(self.env.now, ARRIVE, pod.row)
 
     def _demand_milli(self, pod: Pod) -> int:
-        return int(self._pods.gpu_demand_milli[pod.row])
+        return self._gpu_demand_milli[pod.row]
 
     def _bind(self, pod: Pod, node: int, device: int | None) -> Binding:
         binding = self.cluster.bind(pod.request, node, device)
