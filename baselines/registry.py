@@ -12,11 +12,13 @@ from clustersim.baselines.fgd import Fgd
 from clustersim.baselines.fits import FirstFit, best_fit, worst_fit
 from clustersim.baselines.gpu_clustering import gpu_clustering
 from clustersim.baselines.gpu_packing import gpu_packing
+from clustersim.baselines.greedy_repair import GreedyRepair
 from clustersim.baselines.kube import kube_default, kube_most_allocated
 from clustersim.baselines.kube_preemption import KubePreemption
 from clustersim.baselines.random_fit import RandomFit
 from clustersim.errors import ConfigError
-from clustersim.policy import Policy, ScorePolicy
+from clustersim.policy import Policy, RandomPolicy, ScorePolicy
+from clustersim.scenarios.pod_packing import REPAIR
 from clustersim.scenarios.pod_world import PLACE, PREEMPT, REPLAN
 
 POLICIES: dict[str, dict[str, Callable[[], Policy]]] = {
@@ -32,8 +34,12 @@ POLICIES: dict[str, dict[str, Callable[[], Policy]]] = {
         "kube-default": lambda: ScorePolicy(kube_default, ties="random"),
         "kube-most-allocated": lambda: ScorePolicy(kube_most_allocated, ties="random"),
     },
+    "pod-packing": {
+        "random": RandomPolicy,
+        "greedy": GreedyRepair,
+    },
 }
-"""Scenario -> name -> a fresh policy."""
+"""Scenario -> name -> a fresh policy of its main role: `place`, or `repair`."""
 
 
 @dataclass(frozen=True)
@@ -81,7 +87,8 @@ def team(scenario: str, name: str) -> Team:
         return TEAMS[scenario][name]
     if name not in POLICIES[scenario]:
         raise ConfigError(unknown_policy(scenario, name))
-    return Team(lambda: {PLACE: POLICIES[scenario][name]()})
+    player = POLICIES[scenario][name]
+    return Team(_with_kube(REPAIR, player) if scenario == "pod-packing" else lambda: {PLACE: player()})
 
 
 def policy(scenario: str, name: str) -> Policy:

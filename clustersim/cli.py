@@ -14,9 +14,8 @@ from rich.console import Console
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from clustersim.agents.config import TrainConfig
+from clustersim.agents.packing_config import PackingTrainConfig
 from clustersim.errors import ClustersimError, ConfigError
-
-Scenario = Literal["pod-placement"]
 
 FIRST_SEED = 42
 
@@ -60,14 +59,14 @@ class BenchPodPlacement:
     checkpoint_share: float = 0.0
     """replay: share of its done work that a moved or evicted pod keeps, 0 to 1."""
     gap: bool = False
-    """inflation: show every metric also as a percentage of the proven optimum."""
+    """inflation: show the allocation also as a share of a proven bound, and of the best plan known."""
 
     def run(self, command_line: str) -> None:
         from clustersim.baselines.registry import POLICIES
         from clustersim.bench import run_benchmark
         from clustersim.bench.pod_placement import SCENARIO, SHIPPED_AGENT, PodPlacementBench
 
-        _require_seeds(self.seeds, self.first_seed)
+        _require_counts(self.seeds, self.first_seed, self.jobs)
         bench = PodPlacementBench(
             trace=self.trace,
             workload=self.workload,
@@ -132,7 +131,7 @@ class BenchPodPacking:
         from clustersim.bench.packing_grid import grid_of, number_list
         from clustersim.bench.pod_packing import SCENARIO, PodPackingBench
 
-        _require_seeds(self.seeds, self.first_seed)
+        _require_counts(self.seeds, self.first_seed, self.jobs)
         grid = grid_of(self.trace, self.nodes, self.pods_per_node, self.priorities, self.usage, self.first_seed)
         windows_s = number_list("--window", self.window, float)
         bench = PodPackingBench(grid, windows_s, self.trace, self.clock, self.workers, self.gap_s)
@@ -154,10 +153,9 @@ class Bench:
 
 
 @dataclass(frozen=True)
-class Train:
+class TrainPodPlacement:
     """Train an agent with MaskablePPO and compare it with the baselines on held-out seeds."""
 
-    scenario: Positional[Scenario]
     out: Path
     """Folder for checkpoints, TensorBoard logs, the agent and its evaluation."""
     trace: str = "openb-like"
@@ -170,10 +168,7 @@ class Train:
     evaluation_seeds: int = 10
 
     def run(self, command_line: str) -> None:
-        try:
-            import sb3_contrib  # noqa: F401  (only to see whether the extra is installed)
-        except ModuleNotFoundError:
-            raise ConfigError("training needs the extra: pip install 'clustersim[agents]'") from None
+        _require_agents_extra()
         import torch
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
@@ -210,6 +205,45 @@ class Train:
             seeds=self.evaluation_seeds,
             out=self.out / f"evaluation-{self.config.steps}",
         ).run(command_line)
+
+
+@dataclass(frozen=True)
+class TrainPodPacking:
+    """Train an agent that repairs placements: it imitates the plans of CP-SAT, then improves by PPO."""
+
+    out: Path
+    """Folder for the agent, the best on validation seeds so far at any time, and its log."""
+    config: PackingTrainConfig = field(default_factory=PackingTrainConfig)
+    evaluation_seeds: int = 3
+    """Seeds per cell of the comparison with the solver at the end; 0: none."""
+
+    def run(self, command_line: str) -> None:
+        _require_agents_extra()
+        from clustersim.agents.packing_train import train
+
+        if self.evaluation_seeds < 0:
+            raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 0")
+        try:
+            train(self.config, self.out, command_line, progress=lambda line: print(line, file=sys.stderr, flush=True))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"interrupted, the best agent so far is kept in {self.out}") from None
+        if self.evaluation_seeds:
+            BenchPodPacking(
+                window="1", seeds=self.evaluation_seeds, policies=str(self.out), out=self.out / "evaluation"
+            ).run(command_line)
+
+
+@dataclass(frozen=True)
+class Train:
+    """Train an agent and compare it with the baselines on held-out seeds."""
+
+    scenario: (
+        Annotated[TrainPodPlacement, subcommand("pod-placement")]
+        | Annotated[TrainPodPacking, subcommand("pod-packing")]
+    )
+
+    def run(self, command_line: str) -> None:
+        self.scenario.run(command_line)
 
 
 @dataclass(frozen=True)
@@ -340,7 +374,17 @@ def main(arguments: list[str] | None = None) -> int:
     return 0
 
 
-def _require_seeds(seeds: int, first_seed: int) -> None:
+def _require_agents_extra() -> None:
+    try:
+        import sb3_contrib  # noqa: F401  (only to see whether the extra is installed)
+    except ModuleNotFoundError:
+        raise ConfigError("training needs the extra: pip install 'clustersim[agents]'") from None
+
+
+def _require_counts(seeds: int, first_seed: int, jobs: int) -> None:
+    """Before anything is claimed or written."""
+    if jobs < 1:
+        raise ConfigError(f"--jobs is {jobs}; it has to be at least 1")
     if seeds < 1:
         raise ConfigError(f"--seeds is {seeds}; it has to be at least 1")
     if first_seed < 0:

@@ -71,9 +71,8 @@ class PendingPods:
         self._cursor = self._offered
 
     def take(self, rows: NDArray[np.int64]) -> None:
-        """These pods were placed without an offer."""
+        """These pods were placed without an offer, after a round."""
         self._rows = self._rows[~np.isin(self._rows, rows)]
-        self._cursor = 0
 
     def _next_hopeful(self, released: list[int]) -> int:
         ahead = self._rows[self._cursor :]

@@ -60,9 +60,9 @@ class RunningPods:
         self._finished = finished
         home = np.full(len(requests), NOWHERE, dtype=np.int64)
         devices = np.zeros(len(requests), dtype=np.int64)
-        started_s = np.zeros(len(requests))
         # One number at a time is written through a memoryview in 0.03 us, through numpy in 0.07 us.
-        self._home, self._devices, self._started_s = memoryview(home), memoryview(devices), memoryview(started_s)
+        self._home, self._devices = home.data, devices.data
+        self._started_s = np.zeros(len(requests))
         self._bindings: dict[int, Binding] = {}
         self._pulls: dict[int, Work] = {}
         self._works: dict[int, Work] = {}
@@ -72,7 +72,7 @@ class RunningPods:
         self.view = RunningView(
             read_only(home),
             read_only(devices),
-            read_only(started_s),
+            read_only(self._started_s),
             read_only(priority),
             read_only(requests),
         )

@@ -379,14 +379,17 @@ def test_training_repeats_and_learns_to_repair_a_placement(tmp_path: Path, monke
     monkeypatch.setattr(packing_train, "SHAPES", ((4, 4),))
     config = PackingTrainConfig(
         lessons=12,
-        placements=12,
+        placements=30,
         validation=12,
         window_s=0.1,
-        imitation_updates=12,
-        ppo_updates=24,
+        imitation_updates=20,
+        imitation_rate=3e-3,
+        ppo_updates=30,
+        ppo_rate=1e-3,
         critic_updates=2,
-        validate_every=6,
+        validate_every=10,
         games=32,
+        minibatch=256,
         hidden=32,
     )
     logs = []

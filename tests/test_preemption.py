@@ -79,6 +79,8 @@ def test_then_comes_the_lowest_highest_priority() -> None:
 
 def test_then_comes_the_smallest_sum_of_priorities() -> None:
     assert picked((0, [(5, 9.0), (3, 0.0)]), (1, [(5, 0.0), (2, 0.0)])) == 1
+    lowest = -(1 << 31)  # adds nothing to a sum
+    assert picked((0, [(5, 9.0), (4, 9.0)]), (1, [(5, 0.0), (lowest, 0.0), (lowest, 0.0)])) == 1
 
 
 def test_fewer_victims_of_negative_priority_make_a_smaller_sum() -> None:
