@@ -58,10 +58,11 @@ def _with_kube(role: str, player: Callable[[], Policy]) -> Callable[[], dict[str
 # Imported when wanted: OR-Tools brings pandas along, and no heuristic should take the half second that they need.
 
 
-def _cp_sat_fallback() -> Policy:
+def _cp_sat_fallback(window_s: float) -> Policy:
+    from clustersim.baselines.constraint_budget import Limits
     from clustersim.baselines.cp_sat import CpSatFallback
 
-    return CpSatFallback(every_s=300.0)
+    return CpSatFallback(Limits(window_s), every_s=300.0)
 
 
 def _cp_sat_rolling() -> Policy:
@@ -74,7 +75,8 @@ TEAMS: dict[str, dict[str, Team]] = {
     "pod-placement": {
         "kube-lexicographic": Team(lambda: {PLACE: ScorePolicy(kube_default)}),
         "kube-preemption": Team(_with_kube(PREEMPT, KubePreemption), {"preemption": True}),
-        "cp-sat-fallback": Team(_with_kube(REPLAN, _cp_sat_fallback), {"replan": "pending"}),
+        "cp-sat-fallback": Team(_with_kube(REPLAN, lambda: _cp_sat_fallback(1.0)), {"replan": "pending"}),
+        "cp-sat-fallback-10s": Team(_with_kube(REPLAN, lambda: _cp_sat_fallback(10.0)), {"replan": "pending"}),
         "cp-sat-rolling": Team(_with_kube(REPLAN, _cp_sat_rolling), {"replan": "periodic", "replan_every_s": 60.0}),
     },
 }

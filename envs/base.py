@@ -148,7 +148,13 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
     def _advance(self) -> Decision | None:
         control = self.simulation.control
         while (decision := control.advance()) is not None and decision.role != self.role:
-            control.answer(decision, self.others[decision.role].act(decision))
+            player = self.others.get(decision.role)
+            if player is None:
+                raise ConfigError(
+                    f"nobody plays the role {decision.role!r}; "
+                    f"give a policy for it in others={{{decision.role!r}: ...}}"
+                )
+            control.answer(decision, player.act(decision))
         self._mask = np.zeros(self._actions, dtype=np.bool_) if decision is None else self.to_action(decision.mask)
         return decision
 

@@ -5,6 +5,7 @@ The rows of the table are the nodes in the order of the simulation; rows beyond 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -20,6 +21,7 @@ from clustersim.envs.base import DecisionEnv
 from clustersim.envs.encoding import Column, TableEncoder
 from clustersim.envs.rendering import heat_map, text_map
 from clustersim.errors import ConfigError
+from clustersim.policy import Policy
 from clustersim.scenarios.pod_placement import PodPlacement
 from clustersim.scenarios.pod_world import PLACE, REWARDS, PodPlacementSimulation
 from clustersim.workload import GPU_MILLI, PodWorkload
@@ -218,6 +220,7 @@ class PodPlacementEnv(DecisionEnv):
         rows: int | None = None,
         reward: Literal["allocation", "fragmentation", "shaped"] = "allocation",
         flat: bool = False,
+        others: Mapping[str, Policy] | None = None,
         render_mode: str | None = None,
         **scenario: Any,
     ) -> None:
@@ -227,13 +230,14 @@ class PodPlacementEnv(DecisionEnv):
         rows: rows of the table, at least as many as nodes; by default exactly as many.
         reward: the decrease of the cost of that name, in percentage points of the GPU capacity: `allocation`,
             `fragmentation`, or `shaped`, which charges lost pods and fragmentation.
+        others: who plays the roles that the scenario's options open, by role: `preempt`, `replan`.
         scenario: further fields of `clustersim.scenarios.pod_placement.PodPlacement`.
         """
         if reward not in REWARDS:
             raise ConfigError(f"reward is {reward!r}; choose one of {', '.join(REWARDS)}")
         if workload is not None and not isinstance(workload, PodWorkload):
             raise ConfigError(f"workload is {workload!r}; give a PodWorkload, as clustersim.traces.load returns one")
-        super().__init__(PLACE, reward, render_mode=render_mode)
+        super().__init__(PLACE, reward, others, render_mode)
         if workload is None:
             from clustersim.traces import load  # only for the default: reading traces needs pandas
 

@@ -11,6 +11,7 @@ import gymnasium
 import numpy as np
 import pytest
 
+from clustersim.baselines.kube_preemption import KubePreemption
 from clustersim.cluster import GPU_SHARE, NUM_GPU
 from clustersim.control import Decision
 from clustersim.envs.pod_placement import PodPlacementEnv
@@ -379,3 +380,20 @@ def test_an_unknown_argument_is_named() -> None:
 def test_rewards_differ_between_policies_in_inflation() -> None:
     totals = [play(env_of(), 1, choose)[0] for choose in (first, at_random(1), lambda mask: int(mask.nonzero()[0][-1]))]
     assert all(abs(a - b) > 1e-6 for a, b in pairwise(totals))
+
+
+def test_a_role_that_nobody_plays_is_named() -> None:
+    small = openb_like(1, nodes=24)
+    options = {"nodes": 4, "mode": "replay", "arrival_speedup": 30_000.0, "preemption": True}
+    env = PodPlacementEnv(small, **options)
+    with pytest.raises(ConfigError, match="nobody plays the role 'preempt'"):
+        play_first_legal(env)
+    play_first_legal(PodPlacementEnv(small, others={"preempt": KubePreemption()}, **options))
+
+
+def play_first_legal(env: PodPlacementEnv) -> None:
+    _, info = env.reset(seed=1)
+    over = False
+    while not over:
+        _, _, over, _, info = env.step(int(info["action_mask"].argmax()))
+    assert info["metrics"]["preemptions"] > 0
