@@ -3,8 +3,7 @@
 python docs/build.py                                       docs/environments.md
 python docs/build.py results NAME FOLDER TITLE COMMAND     docs/results/NAME.md and its figure, from a benchmark
 python docs/build.py published RESULTS                     docs/results/fgd-table.md from RESULTS/openb-*
-python docs/build.py packing FOLDER COMMAND                docs/results/pod-packing.md and its figure; of a trace
-                                                           docs/results/pod-packing-TRACE.md
+python docs/build.py packing NAME FOLDER COMMAND           docs/results/NAME.md and its figure, from bench pod-packing
 """
 
 from __future__ import annotations
@@ -20,13 +19,14 @@ from typing import Any
 import pandas as pd
 
 from clustersim.baselines.published import FGD_ALLOCATION_AT_100, FGD_POLICIES
-from clustersim.bench.comparison import Column
+from clustersim.bench.comparison import ABSENT, Column
 from clustersim.bench.metrics import MetricInfo
 from clustersim.bench.outcome_charts import LAYERS, plot_outcomes
 from clustersim.bench.packing_grid import REPLICA_SETS
 from clustersim.bench.packing_table import cell_columns, notes, outcome_columns, player_columns, window_heading
+from clustersim.bench.placement_gap import GAP_METRICS
 from clustersim.bench.plots import plot_estimates, plot_series
-from clustersim.bench.pod_placement import INFLATION_METRICS, REPLAY_METRICS
+from clustersim.bench.pod_placement import INFLATION_METRICS, REPLAY_METRICS, RESCHEDULING_METRICS
 from clustersim.envs import ENVIRONMENTS, packing_columns
 from clustersim.envs.pod_packing import PodPackingEnv
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
@@ -127,15 +127,17 @@ nowhere), of those the one that lacks least.
 def results(name: str, folder: Path, title: str, command: str) -> str:
     """The page of a finished benchmark: what was run, the table, the figure."""
     summary = json.loads((folder / "summary.json").read_text())
-    metrics = INFLATION_METRICS if summary["config"]["mode"] == "inflation" else REPLAY_METRICS
+    inflation = summary["config"]["mode"] == "inflation"
+    metrics = (*INFLATION_METRICS, *GAP_METRICS) if inflation else (*REPLAY_METRICS, *RESCHEDULING_METRICS)
     reference, policies = summary["reference"], summary["policies"]
-    shown = [m for m in metrics if all(m.name in found for found in policies.values())]
+    shown = [m for m in metrics if any(m.name in found for found in policies.values())]
     main = next(metric for metric in metrics if metric.main)
     ranked = sorted(policies, key=lambda p: policies[p][main.name]["mean"], reverse=main.better == "higher")
     lines = [f"| policy | {' | '.join(m.axis_label for m in shown)} | {main.label} minus {reference} |"]
     lines.append("|" + "---|" * (len(shown) + 2))
     for policy in ranked:
-        cells = [_cell(policies[policy][m.name], m.factor, "{:.2f}") for m in shown]
+        found = policies[policy]
+        cells = [_cell(found[m.name], m.factor, "{:.2f}") if m.name in found else ABSENT for m in shown]
         versus = (
             "reference" if policy == reference else _cell(summary["paired"][policy][main.name], main.factor, "{:+.2f}")
         )
@@ -285,9 +287,7 @@ if __name__ == "__main__":
     elif sys.argv[1:2] == ["published"]:
         (HERE / "results" / "fgd-table.md").write_text(published(Path(sys.argv[2])))
     elif sys.argv[1:2] == ["packing"]:
-        folder, command = Path(sys.argv[2]), sys.argv[3]
-        trace = Path(json.loads((folder / "summary.json").read_text())["trace"]).name
-        page = "pod-packing" if trace == REPLICA_SETS else f"pod-packing-{trace}"
+        page, folder, command = sys.argv[2], Path(sys.argv[3]), sys.argv[4]
         (HERE / "results").mkdir(exist_ok=True)
         (HERE / "results" / f"{page}.md").write_text(packing(page, folder, command))
     else:
