@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from clustersim.agents import folder
 from clustersim.agents.nodewise import NodewiseWeights
 from clustersim.control import Decision
 from clustersim.envs.pod_placement import NODES, POD
-from clustersim.errors import ClustersimError
-
-DESCRIPTION = "policy.json"
-WEIGHTS = "weights.npz"
 
 
 class NodewisePlayer:
@@ -44,46 +39,15 @@ class NodewisePlayer:
 class LearnedPolicy(NodewisePlayer):
     """The agent in a folder."""
 
-    def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
-        self.description = read_description(self.folder)
-        super().__init__(NodewiseWeights.load(self.folder / WEIGHTS))
+    def __init__(self, path: str | Path) -> None:
+        self.folder = Path(path)
+        self.description = folder.read(self.folder, columns())
+        super().__init__(NodewiseWeights.load(self.folder / folder.WEIGHTS))
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """How an agent was trained and which columns it reads; raises when it does not fit this version's columns."""
-    path = folder / DESCRIPTION
-    try:
-        description: dict[str, Any] = json.loads(path.read_text())
-        found_columns = dict(description["columns"])
-    except (FileNotFoundError, NotADirectoryError):
-        raise ClustersimError(
-            f"{folder} is no trained agent: it has no {DESCRIPTION}; name a folder that `clustersim train` wrote"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ClustersimError(f"{path} is damaged: {type(error).__name__}: {error}") from None
-    for table, names in columns().items():
-        found = found_columns.get(table)
-        if found != names:
-            raise ClustersimError(
-                f"{folder} was trained on other observations: its {table} columns are {found}, "
-                f"this version has {names}; train it again"
-            )
-    return description
-
-
-def write_agent(folder: Path, weights: NodewiseWeights, training: dict[str, Any]) -> None:
-    """Write the two files of an agent; `training` says how it was made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights.save(folder / WEIGHTS)
-    description = {"scenario": "pod-placement", "network": "nodewise", "columns": columns(), "training": training}
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
-
-
-def fingerprint(folder: Path) -> str:
-    """Sixteen hexadecimal digits that change when either file of an agent does."""
-    content = b"".join((folder / name).read_bytes() for name in (DESCRIPTION, WEIGHTS))
-    return hashlib.sha256(content).hexdigest()[:16]
+def write_agent(target: Path, weights: NodewiseWeights, training: dict[str, Any]) -> None:
+    """Write the folder of an agent; `training` says how it was made."""
+    folder.write(target, {"scenario": "pod-placement", "network": "nodewise"}, columns(), weights.save, training)
 
 
 def columns() -> dict[str, list[str]]:

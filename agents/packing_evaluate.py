@@ -18,7 +18,7 @@ from typing import Any
 
 import numpy as np
 
-from clustersim.agents.learned import WEIGHTS
+from clustersim.agents.folder import WEIGHTS
 from clustersim.agents.packing_games import PRIORITIES, USAGES, failed_placement
 from clustersim.agents.packing_network import PackingWeights
 from clustersim.agents.packing_policy import RepairPlayer, repaired

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import numpy as np
 
-from clustersim.agents.learned import WEIGHTS
+from clustersim.agents import folder
 from clustersim.agents.packing_network import PackingWeights
-from clustersim.agents.packing_policy import RepairPlayer, read_description, repaired
+from clustersim.agents.packing_policy import RepairPlayer, columns, repaired
 from clustersim.control import Decision
 from clustersim.scenarios.pod_world import CARRY_OUT, KEEP
 
@@ -19,10 +19,10 @@ class LearnedRepair:
     `rollouts` games are played, the first one greedily, the others by chance; the best of all counts.
     """
 
-    def __init__(self, folder: str | Path, rollouts: int = 1) -> None:
-        self.folder = Path(folder)
-        self.description = read_description(self.folder)
-        weights = PackingWeights.load(self.folder / WEIGHTS)
+    def __init__(self, path: str | Path, rollouts: int = 1) -> None:
+        self.folder = Path(path)
+        self.description = folder.read(self.folder, columns())
+        weights = PackingWeights.load(self.folder / folder.WEIGHTS)
         self._players = [RepairPlayer(weights, draw=rollout > 0) for rollout in range(rollouts)]
 
     def reset(self, rng: np.random.Generator) -> None:

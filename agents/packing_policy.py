@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from clustersim.agents.learned import DESCRIPTION, WEIGHTS
+from clustersim.agents import folder
 from clustersim.agents.packing_network import PackingWeights
 from clustersim.control import Decision
 from clustersim.envs.packing_columns import NODES, PODS, ROWS_TOLD, STATE, TABLES, look
-from clustersim.errors import ClustersimError, ConfigError
+from clustersim.errors import ConfigError
 from clustersim.packing import Packing, Plan
 from clustersim.policy import Policy
 from clustersim.repair import Repair
@@ -69,32 +68,9 @@ def repaired(packing: Packing, players: Sequence[Policy]) -> Plan | None:
     return best
 
 
-def read_description(folder: Path) -> dict[str, Any]:
-    """How an agent was trained; raises when it reads other columns than this version has."""
-    path = folder / DESCRIPTION
-    try:
-        description: dict[str, Any] = json.loads(path.read_text())
-        found = dict(description["columns"])
-    except (FileNotFoundError, NotADirectoryError):
-        raise ClustersimError(
-            f"{folder} is no trained agent: it has no {DESCRIPTION}; name a folder that a training wrote"
-        ) from None
-    except (ValueError, KeyError, TypeError) as error:
-        raise ClustersimError(f"{path} is damaged: {type(error).__name__}: {error}") from None
-    if found != columns():
-        raise ClustersimError(
-            f"{folder} was trained on other observations: its columns are {found}, this version has {columns()}; "
-            "train it again"
-        )
-    return description
-
-
-def write_agent(folder: Path, weights: PackingWeights, training: dict[str, Any]) -> None:
-    """Write the two files of an agent; `training` says how it was made."""
-    folder.mkdir(parents=True, exist_ok=True)
-    weights.save(folder / WEIGHTS)
-    description = {"scenario": "pod-packing", "network": "packing", "columns": columns(), "training": training}
-    (folder / DESCRIPTION).write_text(json.dumps(description, indent=1) + "\n")
+def write_agent(target: Path, weights: PackingWeights, training: dict[str, Any]) -> None:
+    """Write the folder of an agent; `training` says how it was made."""
+    folder.write(target, {"scenario": "pod-packing", "network": "packing"}, columns(), weights.save, training)
 
 
 def columns() -> dict[str, list[str]]:

@@ -23,7 +23,8 @@ from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv
 
 from clustersim.agents.config import TrainConfig
-from clustersim.agents.learned import DESCRIPTION, NodewisePlayer, write_agent
+from clustersim.agents.folder import DESCRIPTION
+from clustersim.agents.learned import NodewisePlayer, write_agent
 from clustersim.agents.nodewise import NodewiseShape, weights_of
 from clustersim.agents.ppo import NodewisePolicy
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv

@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from clustersim.agents.learned import DESCRIPTION, WEIGHTS, LearnedPolicy, columns, read_description, write_agent
+from clustersim.agents.folder import DESCRIPTION, WEIGHTS, read
+from clustersim.agents.learned import LearnedPolicy, columns, write_agent
 from clustersim.agents.nodewise import NodewiseWeights
 from clustersim.control import Decision
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
@@ -131,7 +132,7 @@ def test_an_agent_sees_what_the_environment_shows(tmp_path: Path) -> None:
 
 def test_the_description_says_how_the_agent_was_made(tmp_path: Path) -> None:
     agent(tmp_path / "new" / "folder")
-    description = read_description(tmp_path / "new" / "folder")
+    description = read(tmp_path / "new" / "folder", columns())
     assert description["training"] == {"note": "made up"}
     assert description["columns"] == columns()
 

@@ -18,12 +18,13 @@ pytest.importorskip("torch", reason="the extra `agents` is not installed")
 import torch
 
 from clustersim.agents import packing_train, shipped
+from clustersim.agents.folder import read
 from clustersim.agents.packing_config import PackingTrainConfig
 from clustersim.agents.packing_evaluate import evaluate, players, table, wilson
 from clustersim.agents.packing_games import Games, Lesson, failed_placement, failed_placements
 from clustersim.agents.packing_network import NODE_OF_POD, PackingWeights, torch_network, weights_of
 from clustersim.agents.packing_player import LearnedRepair
-from clustersim.agents.packing_policy import RepairPlayer, read_description, repaired, write_agent
+from clustersim.agents.packing_policy import RepairPlayer, columns, repaired, write_agent
 from clustersim.agents.packing_teacher import Guide
 from clustersim.agents.packing_train import gae
 from clustersim.baselines.constraint_budget import Limits
@@ -298,7 +299,7 @@ def test_the_shipped_agent_improves_most_calls_of_every_size() -> None:
 
 
 def test_the_shipped_agent_says_how_it_was_trained_and_is_small() -> None:
-    description = read_description(SHIPPED)
+    description = read(SHIPPED, columns())
     assert description["scenario"] == "pod-packing"
     assert "packing" in description["training"]["command"]
     assert sum(path.stat().st_size for path in SHIPPED.iterdir()) < 2_000_000
@@ -404,7 +405,7 @@ def test_training_repeats_and_learns_to_repair_a_placement(tmp_path: Path, monke
         np.testing.assert_array_equal(first[array], second[array])
     with pytest.raises(ConfigError, match="first is not empty; choose another folder"):
         packing_train.train(config, tmp_path / "first", "command")
-    training = read_description(tmp_path / "first")["training"]
+    training = read(tmp_path / "first", columns())["training"]
     assert training["command"] == "command"
     assert training["config"]["lessons"] == 12
     best = max((float(line[2]) + float(line[3])) / 2 for line in logs[0])

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from clustersim.agents import shipped
-from clustersim.agents.learned import DESCRIPTION, WEIGHTS, LearnedPolicy
+from clustersim.agents.folder import DESCRIPTION, WEIGHTS
+from clustersim.agents.learned import LearnedPolicy
 from clustersim.bench.pod_placement import SHIPPED_AGENT, make_policy
 from clustersim.policy import run
 from clustersim.scenarios.pod_placement import PodPlacement

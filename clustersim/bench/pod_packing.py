@@ -16,7 +16,7 @@ from typing import Literal
 import numpy as np
 
 from clustersim.agents import shipped
-from clustersim.agents.learned import fingerprint
+from clustersim.agents.folder import fingerprint
 from clustersim.agents.packing_player import LearnedRepair
 from clustersim.baselines.constraint import Solution
 from clustersim.baselines.constraint_budget import Limits

@@ -14,7 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.agents import shipped
-from clustersim.agents.learned import LearnedPolicy, fingerprint
+from clustersim.agents.folder import fingerprint
+from clustersim.agents.learned import LearnedPolicy
 from clustersim.baselines.kube_preemption import KubePreemption
 from clustersim.baselines.registry import POLICIES, TEAMS, Team, policy, team, unknown_policy
 from clustersim.bench.metrics import MetricInfo
