@@ -62,7 +62,7 @@ def _cp_sat_fallback(window_s: float) -> Policy:
     from clustersim.baselines.constraint_budget import Limits
     from clustersim.baselines.cp_sat import CpSatFallback
 
-    return CpSatFallback(Limits(window_s), every_s=300.0)
+    return CpSatFallback(Limits(window_s), every_s=3600.0)
 
 
 def _cp_sat_rolling() -> Policy:
