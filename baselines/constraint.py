@@ -100,7 +100,7 @@ def solve(
     outcome: Outcome = "certified" if proved else "failed"
     if then > now:
         outcome = "improved-optimal" if proved else "improved"
-    return Solution(plan, stages, outcome, then, search.build_s, total_s - search.build_s, _note(packing, stages))
+    return Solution(plan, stages, outcome, then, search.build_s, total_s - search.build_s, note_on(packing, stages))
 
 
 class _Search:
@@ -179,10 +179,10 @@ class _Search:
     def _start(self, tier: int, stage: Stage, plan: Plan) -> Plan:
         if not self._legal:
             return plan
-        if stage == "disrupt":
-            return disturb_less(self._packing, plan, tier)
-        plan = fill(self._packing, plan, tier)
         proposals = int(PROPOSALS_PER_S * self._limits.window_s / len(self._packing.tiers))
+        if stage == "disrupt":
+            return disturb_less(self._packing, plan, tier, proposals, self._limits.seed)
+        plan = fill(self._packing, plan, tier)
         return place_more(self._packing, plan, tier, proposals, self._limits.seed)
 
     def _ask(
@@ -233,9 +233,10 @@ def _can_run(packing: Packing) -> NDArray[np.bool_]:
     return fits[kind.ravel()]
 
 
-def _note(packing: Packing, reports: Sequence[StageReport]) -> str:
+def note_on(packing: Packing, reports: Sequence[StageReport]) -> str:
+    """What a user should know about the search and about pods that can never run; "" where there is nothing."""
     notes = []
-    unknown = [f"tier {report.tier} {report.stage}" for report in reports if report.status == "UNKNOWN"]
+    unknown = dict.fromkeys(f"tier {report.tier} {report.stage}" for report in reports if report.status == "UNKNOWN")
     if unknown:
         notes.append(f"the solver returned UNKNOWN for {', '.join(unknown)}; the plan at hand stayed as it was there")
     hopeless = np.flatnonzero(~_can_run(packing))

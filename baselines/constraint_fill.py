@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.cluster import CPU, GPU_SHARE, MEMORY, NUM_GPU
-from clustersim.packing import NOWHERE, Packing, Plan, moved
+from clustersim.packing import NOWHERE, RESTART, Packing, Plan, moved
 from clustersim.workload import GPU_MILLI
 
 
@@ -35,6 +35,9 @@ def fill(packing: Packing, plan: Plan, tier: int) -> Plan:
             continue
         node[pod], device[pod] = place
         room.take(pod, *place)
+        whole = packing.request[pod, NUM_GPU] and not packing.shares[pod]
+        if whole and node[pod] == packing.home[pod]:
+            device[pod] = RESTART  # evicted by a higher tier: the devices that it held may be another's by now
     return Plan(node, device)
 
 

@@ -13,7 +13,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import NDArray
 
-from clustersim.baselines.constraint import Outcome, Solution, solve
+from clustersim.baselines.constraint import Outcome, Solution, note_on, solve
 from clustersim.baselines.constraint_budget import Limits
 from clustersim.packing import NOWHERE, Packing, Plan, placed_by_tier, stay
 
@@ -40,18 +40,20 @@ def solve_in_parts(packing: Packing, limits: Limits, most_variables: int = MOST_
     placed = placed_by_tier(packing, node)
     outcome: Outcome = "improved" if placed > placed_by_tier(packing, packing.home) else "failed"
     largest = max(map(len, groups))
-    note = (
+    stages = tuple(report for found in solutions for report in found.stages)
+    how = (
         f"decomposed into {len(groups)} groups of up to {largest} nodes, because one model would have "
         f"{int(per_node.sum()):,} variables and {most_variables:,} are allowed"
     )
     return Solution(
         Plan(node, device),
-        tuple(report for found in solutions for report in found.stages),
+        stages,
         outcome,
         placed,
         sum(found.build_s for found in solutions),
         sum(found.solve_s for found in solutions),
-        "; ".join([note, *dict.fromkeys(found.note for found in solutions if found.note)]),
+        # Not the notes of the parts: what fits on no node of a group may fit on one of another.
+        "; ".join(filter(None, (how, note_on(packing, stages)))),
     )
 
 
@@ -69,6 +71,7 @@ def _groups(packing: Packing, per_node: NDArray[np.int64], most: int) -> Iterato
     """Nodes by shape, cut where the next one would exceed the limit; a node alone may exceed it."""
     shape = (packing.memory_mib, packing.cpu_milli, packing.gpu_count, packing.model_bit)
     order = np.lexsort((np.arange(len(per_node)), *shape))
+    order = order[(packing.cpu_milli + packing.memory_mib)[order] > 0]  # a group without capacity is no packing
     start, total = 0, 0
     for position, n in enumerate(order.tolist()):
         if total + per_node[n] > most and position > start:

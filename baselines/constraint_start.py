@@ -13,7 +13,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from clustersim.cluster import ACCEPTED, CPU, GPU_SHARE, MEMORY, NUM_GPU
-from clustersim.packing import NOWHERE, RESTART, Packing, Plan, devices_of
+from clustersim.packing import NOWHERE, RESTART, Packing, Plan, devices_of, moved
 from clustersim.workload import GPU_MILLI
 
 COLDEST = 1e-4
@@ -32,16 +32,20 @@ def place_more(
     if not (movable & (packing.priority == tier) & (plan.node == NOWHERE)).any():
         return plan
     state = _State(packing, plan)
+    _make_room(packing.request, packing.priority, movable, *state.arrays, packing.model_bit, tier)
     weight = np.ones(len(plan.node), dtype=np.int64) if weight is None else weight
     _anneal(packing.request, packing.priority, weight, movable, *state.arrays, *state.nodes, tier, proposals, seed)
     return state.plan()
 
 
-def disturb_less(packing: Packing, plan: Plan, tier: int) -> Plan:
+def disturb_less(packing: Packing, plan: Plan, tier: int, proposals: int, seed: int) -> Plan:
     """The same pods placed, with those of this tier back on their nodes and devices where there is room."""
     movable = _movable(packing) & (packing.priority == tier)
+    if not (moved(packing, plan) & movable).any():
+        return plan
     state = _State(packing, plan)
-    _bring_home(packing.request, packing.home, packing.home_devices, movable, *state.arrays)
+    homes = (packing.home, packing.home_devices)
+    _bring_home(packing.request, *homes, movable, *state.arrays, packing.model_bit, proposals, seed)
     return state.plan()
 
 
@@ -141,6 +145,45 @@ def _try(i, n, request, node, held, cpu_free, memory_free, gpu_free, model_bit):
     node[i], held[i] = n, devices
     _take(i, 1, request, node, held, cpu_free, memory_free, gpu_free)
     return True
+
+
+@njit(cache=True)
+def _make_room(  # type: ignore[no-untyped-def]
+    request, priority, movable, node, held, cpu_free, memory_free, gpu_free, model_bit, tier
+):
+    # For each waiting pod of the tier the first single pod that can go elsewhere and thereby makes room: where that is
+    # enough, far fewer pods are moved than by annealing.
+    nodes = len(cpu_free)
+    for i in range(len(node)):
+        if not movable[i] or priority[i] != tier or node[i] >= 0:
+            continue
+        for j in range(len(node)):
+            n = node[j]
+            if not movable[j] or n < 0:
+                continue
+            if (
+                cpu_free[n] + request[j, CPU] < request[i, CPU]
+                or memory_free[n] + request[j, MEMORY] < request[i, MEMORY]
+            ):
+                continue
+            held_j = held[j]
+            _take(j, -1, request, node, held, cpu_free, memory_free, gpu_free)
+            node[j] = -1
+            if _try(i, n, request, node, held, cpu_free, memory_free, gpu_free, model_bit):
+                if _somewhere(j, n, nodes, request, node, held, cpu_free, memory_free, gpu_free, model_bit):
+                    break
+                _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
+                node[i], held[i] = -1, 0
+            node[j], held[j] = n, held_j
+            _take(j, 1, request, node, held, cpu_free, memory_free, gpu_free)
+
+
+@njit(cache=True)
+def _somewhere(i, but, nodes, request, node, held, cpu_free, memory_free, gpu_free, model_bit):  # type: ignore[no-untyped-def]
+    for n in range(nodes):
+        if n != but and _try(i, n, request, node, held, cpu_free, memory_free, gpu_free, model_bit):
+            return True
+    return False
 
 
 @njit(cache=True)
@@ -256,39 +299,59 @@ def _worth(gain, temperature, stream):  # type: ignore[no-untyped-def]
 
 @njit(cache=True)
 def _bring_home(  # type: ignore[no-untyped-def]
-    request, home, home_devices, movable, node, held, cpu_free, memory_free, gpu_free
+    request, home, home_devices, movable, node, held, cpu_free, memory_free, gpu_free, model_bit, proposals, seed
 ):
-    again = True
-    while again:
-        again = False
-        for i in range(len(node)):
-            h, a = home[i], node[i]
-            if not movable[i] or h < 0 or a < 0 or (a == h and held[i] == home_devices[i]):
-                continue
-            held_i = held[i]
-            _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
-            node[i], held[i] = h, home_devices[i]
+    # A random walk of the displaced pods only. Each goes home as soon as there is room, so their number never rises.
+    pods = np.flatnonzero(movable & (home >= 0) & (node >= 0))
+    displaced = 0
+    for i in pods:
+        displaced += node[i] != home[i] or held[i] != home_devices[i]
+    nodes = len(cpu_free)
+    stream = np.array(
+        [np.uint64(seed) * np.uint64(0x9E3779B97F4A7C15) + np.uint64(0x2545F4914F6CDD1D)], dtype=np.uint64
+    )
+    for proposal in range(proposals):
+        if displaced == 0:
+            return
+        # First everyone once in order, then by chance.
+        i = pods[proposal] if proposal < len(pods) else pods[_next(stream) % np.uint64(len(pods))]
+        a, held_i = node[i], held[i]
+        if a == home[i] and held_i == home_devices[i]:
+            continue
+        _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
+        if _home_again(i, home, home_devices, request, node, held, cpu_free, memory_free, gpu_free):
+            displaced -= 1
+            continue
+        n = np.int64(_next(stream) % np.uint64(nodes))
+        if not _try(i, n, request, node, held, cpu_free, memory_free, gpu_free, model_bit):
+            # Change places with another displaced pod.
+            j = pods[_next(stream) % np.uint64(len(pods))]
+            b, held_j = node[j], held[j]
+            if j != i and (b != home[j] or held_j != home_devices[j]):
+                _take(j, -1, request, node, held, cpu_free, memory_free, gpu_free)
+                if _try(i, b, request, node, held, cpu_free, memory_free, gpu_free, model_bit):
+                    if _try(j, a, request, node, held, cpu_free, memory_free, gpu_free, model_bit):
+                        displaced -= node[i] == home[i] and held[i] == home_devices[i]
+                        displaced -= node[j] == home[j] and held[j] == home_devices[j]
+                        continue
+                    _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
+                node[j], held[j] = b, held_j
+                _take(j, 1, request, node, held, cpu_free, memory_free, gpu_free)
+            node[i], held[i] = a, held_i
             _take(i, 1, request, node, held, cpu_free, memory_free, gpu_free)
-            if _within(h, cpu_free, memory_free, gpu_free):
-                again = True
-                continue
-            # Somebody is in the way. Swap with the first who is not at home there, if that makes room for both.
-            for j in range(len(node)):
-                if node[j] != h or j == i or a == h or not movable[j] or home[j] == h or request[j, NUM_GPU] > 0:
-                    continue
-                _take(j, -1, request, node, held, cpu_free, memory_free, gpu_free)
-                node[j] = a
-                _take(j, 1, request, node, held, cpu_free, memory_free, gpu_free)
-                if _within(h, cpu_free, memory_free, gpu_free) and _within(a, cpu_free, memory_free, gpu_free):
-                    again = True
-                    break
-                _take(j, -1, request, node, held, cpu_free, memory_free, gpu_free)
-                node[j] = h
-                _take(j, 1, request, node, held, cpu_free, memory_free, gpu_free)
-            else:
-                _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
-                node[i], held[i] = a, held_i
-                _take(i, 1, request, node, held, cpu_free, memory_free, gpu_free)
+        else:
+            displaced -= node[i] == home[i] and held[i] == home_devices[i]
+
+
+@njit(cache=True)
+def _home_again(i, home, home_devices, request, node, held, cpu_free, memory_free, gpu_free):  # type: ignore[no-untyped-def]
+    # Put pod i, which is nowhere, back on its own node and devices, if there is room.
+    node[i], held[i] = home[i], home_devices[i]
+    _take(i, 1, request, node, held, cpu_free, memory_free, gpu_free)
+    if _within(home[i], cpu_free, memory_free, gpu_free):
+        return True
+    _take(i, -1, request, node, held, cpu_free, memory_free, gpu_free)
+    return False
 
 
 @njit(cache=True)

@@ -161,7 +161,11 @@ class Packing:
             )
         if len(self.home) and not (self.home.min() >= NOWHERE and self.home.max() < len(self.node_names)):
             raise ConfigError(f"a pod runs on a node that is not among the {len(self.node_names)}")
+        self._require_devices()
         for together in self.apart:
+            strange = [pod for pod in together if not 0 <= pod < len(self.pod_names)]
+            if strange or len(set(together)) < len(together):
+                raise ConfigError(f"the pods {together} to be apart have to be different ones of {len(self.pod_names)}")
             held = [pod for pod in together if self.protected[pod]]
             homes = self.home[held].tolist()
             if len(set(homes)) < len(homes):
@@ -173,6 +177,18 @@ class Packing:
         problem = self.why_illegal(Plan(self.home, device_of(self.home_devices, self.shares)), apart=False)
         if problem:
             raise ConfigError(f"the pods as they run now do not fit: {problem}")
+
+    def _require_devices(self) -> None:
+        running = self.home != NOWHERE
+        wanted = np.where(running, self.request[:, NUM_GPU], 0)
+        there = np.where(running, (1 << self.gpu_count[self.home]) - 1, 0)
+        odd = np.flatnonzero((np.bitwise_count(self.home_devices) != wanted) | (self.home_devices & ~there != 0))
+        if len(odd):
+            pod = int(odd[0])
+            raise ConfigError(
+                f"pod {self.pod_names[pod]!r} holds the devices {self.home_devices[pod]:#b} where it has to hold "
+                f"{wanted[pod]} of {there[pod]:#b}; give as many of its node's devices as it asks for, none if it waits"
+            )
 
     def why_illegal(self, plan: Plan, apart: bool = True) -> str | None:
         """The first rule that a plan breaks, or None."""
