@@ -87,8 +87,8 @@ def solve(
     """Re-plan everything that runs or waits.
 
     `never_fewer`: no tier, counted with those above it, may end with fewer pods than now. Outcome: the placed vector is
-    better, with every stage proved (`improved-optimal`) or not (`improved`); the present placement is proved to be
-    best (`certified`); or neither (`failed`), and then nothing should be touched.
+    better (or pods that had to be apart were not), with every stage proved (`improved-optimal`) or not (`improved`);
+    the present placement is proved to be best (`certified`); or neither (`failed`), and then nothing should be touched.
     """
     started_s = perf_counter()
     search = _Search(packing, limits or Limits(), disruption, never_fewer)
@@ -98,7 +98,7 @@ def solve(
     now, then = placed_by_tier(packing, packing.home), placed_by_tier(packing, plan.node)
     proved = all(report.status == "OPTIMAL" for report in stages)
     outcome: Outcome = "certified" if proved else "failed"
-    if then > now:
+    if then > now or search.mended:
         outcome = "improved-optimal" if proved else "improved"
     return Solution(plan, stages, outcome, then, search.build_s, total_s - search.build_s, note_on(packing, stages))
 
@@ -118,10 +118,15 @@ class _Search:
         self._frozen: list[tuple[int, Stage, int]] = []
         self._budget = Budget(limits, len(packing.tiers))
         # Pods that have to be apart may be together now: then there is no plan at hand until the solver finds one.
-        self._legal = packing.why_illegal(stay(packing)) is None
+        self._legal = self._was_legal = packing.why_illegal(stay(packing)) is None
         self._can_run = _can_run(packing)
         self.reports: list[StageReport] = []
         self.build_s = 0.0
+
+    @property
+    def mended(self) -> bool:
+        """Whether what runs now breaks a rule, and the plan does not."""
+        return self._legal and not self._was_legal
 
     def run(self) -> Plan:
         plan = stay(self._packing)

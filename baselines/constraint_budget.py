@@ -43,6 +43,8 @@ class Limits:
             raise ConfigError(
                 f"workers is {self.workers}, but several workers race; set clock='wall', or use one worker"
             )
+        if not 0 <= self.seed < 1 << 31:
+            raise ConfigError(f"seed is {self.seed}; the solver takes 0 to {(1 << 31) - 1}")
         for name in ("guaranteed_share", "disruption_share"):
             if not 0 <= getattr(self, name) <= 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it has to be in [0, 1]")

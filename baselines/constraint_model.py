@@ -192,10 +192,8 @@ class PackingModel:
             else:
                 elsewhere.append((n, d))
         for n, d in elsewhere:
-            # Whole devices are given anew to whoever arrives: rather to a pod that was not on the node.
-            pod = next((pod for pod in candidates if packing.home[pod] != n), candidates[0])
-            candidates.remove(pod)
-            yield pod, (n, d)
+            # The order of the candidates decides, even if one only changes its device: both cost one move.
+            yield candidates.pop(0), (n, d)
 
     # --- how the model is made
 

@@ -210,6 +210,8 @@ def _anneal(  # type: ignore[no-untyped-def]
     waiting = 0
     for i in pods:
         waiting += weight[i] if priority[i] == tier and node[i] < 0 else 0
+    if waiting == 0:
+        return
     heaviest = weight.max()
     least, best_node, best_held = waiting, node.copy(), held.copy()
     stream = np.array(

@@ -48,6 +48,8 @@ class ReplicaSets:
 
     def __call__(self, seed: int) -> PodWorkload:
         """The instance of a seed."""
+        if not 0 <= seed < 1 << 128:
+            raise ConfigError(f"the seed is {seed}; it has to be at least 0 and below 2**128")
         count = self.nodes * self.pods_per_node
         sizes = _sizes(_stream(seed, "rs-sizes"), count)
         cpu_stream, memory_stream, priority_stream = (_stream(seed, label) for label in ("rs-cpu", "rs-mem", "base"))

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from clustersim.baselines.constraint import Solution, solve
 from clustersim.baselines.constraint_budget import Budget, Limits
-from clustersim.baselines.constraint_model import Disruption
+from clustersim.baselines.constraint_model import Disruption, PackingModel
 from clustersim.baselines.constraint_start import place_more
 from clustersim.errors import ConfigError
 from clustersim.packing import NOWHERE, Packing, Plan, evicted, moved, placed_by_tier, stay
@@ -168,6 +168,7 @@ def test_a_present_placement_that_breaks_a_rule_is_mended() -> None:
     solution = solve(together)
     assert together.why_illegal(solution.plan) is None
     assert sorted(solution.plan.node.tolist()) == [0, 1]
+    assert solution.outcome == "improved-optimal"
 
 
 def test_rules_that_cannot_all_be_kept_are_named() -> None:
@@ -282,6 +283,15 @@ def test_two_halves_of_a_node_are_joined_for_a_pod_that_needs_a_whole_one() -> N
     ]
 
 
+def test_a_running_pod_that_changes_its_device_is_not_evicted_for_an_equal_one_that_waits() -> None:
+    share = {"gpus": 1, "milli": 700}
+    packing = snapshot([(8, 8, 2, 1)], [{**share, "home": 0, "devices": 0b10}, share])
+    model = PackingModel(packing, "paper", never_fewer=True)
+    changed = Plan(np.array([0, NOWHERE]), np.array([0, NOWHERE]))
+    plan = model.plan_of(model.values_of(changed))
+    assert (plan.node.tolist(), plan.device.tolist()) == ([0, NOWHERE], [0, NOWHERE])
+
+
 def test_where_there_is_nothing_to_place_nothing_is_to_be_improved() -> None:
     empty = snapshot([(8, 8)], [{}]).part(np.zeros(0, dtype=np.int64))
     assert (solve(empty).outcome, solve(empty).stages, solve(empty).placed) == ("certified", (), ())
@@ -348,6 +358,11 @@ def _no_time(solver: Any, model: Any) -> Any:
 def test_a_time_limit_has_to_be_positive_and_finite(window_s: float) -> None:
     with pytest.raises(ConfigError, match="window_s is"):
         Limits(window_s=window_s)
+
+
+def test_a_seed_that_the_solver_cannot_take_is_refused() -> None:
+    with pytest.raises(ConfigError, match="the solver takes 0 to 2147483647"):
+        Limits(seed=1 << 40)
 
 
 def test_workers_that_race_need_the_wall_clock() -> None:

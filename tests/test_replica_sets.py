@@ -98,3 +98,9 @@ def test_sets_are_created_one_gap_after_the_other_and_their_pods_together() -> N
 def test_values_that_make_no_sense_are_named(values: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         ReplicaSets(**values)
+
+
+@pytest.mark.parametrize("seed", [-1, 1 << 128])
+def test_a_seed_beyond_sixteen_bytes_is_refused(seed: int) -> None:
+    with pytest.raises(ConfigError, match="below 2\\*\\*128"):
+        ReplicaSets()(seed)
