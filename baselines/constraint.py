@@ -76,6 +76,8 @@ class Solution:
     build_s: float
     solve_s: float
     note: str = ""
+    parts: int = 1
+    """Groups of nodes that were solved one by one, because one model would have been too large."""
 
 
 def solve(

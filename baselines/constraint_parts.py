@@ -54,6 +54,7 @@ def solve_in_parts(packing: Packing, limits: Limits, most_variables: int = MOST_
         sum(found.solve_s for found in solutions),
         # Not the notes of the parts: what fits on no node of a group may fit on one of another.
         "; ".join(filter(None, (how, note_on(packing, stages)))),
+        len(groups),
     )
 
 

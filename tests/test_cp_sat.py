@@ -14,6 +14,7 @@ from clustersim.baselines.constraint_parts import solve_in_parts, variables_per_
 from clustersim.baselines.cp_sat import CpSatFallback, CpSatRolling
 from clustersim.baselines.kube import kube_default
 from clustersim.baselines.registry import team
+from clustersim.bench.pod_placement import searches
 from clustersim.control import Decision
 from clustersim.packing import NOWHERE, Packing, Plan, placed_by_tier, stay
 from clustersim.policy import Policy, ScorePolicy, run
@@ -172,3 +173,12 @@ def test_pods_that_have_to_be_apart_stay_apart_in_parts() -> None:
     apart = replace(packing, apart=(tuple(int(p) for p in (*running, *waiting)),))
     solution = solve_in_parts(apart, SHORT, int(variables_per_node(apart)[:2].sum()))
     assert apart.why_illegal(solution.plan) is None
+
+
+def test_a_benchmark_counts_searches_in_parts_and_without_an_answer() -> None:
+    packing = snapshot_of(ReplicaSets(12, 4, 2, 0.98), 0)
+    whole = solve_in_parts(packing, SHORT)
+    parts = solve_in_parts(packing, SHORT, int(variables_per_node(packing)[:5].sum()))
+    lost = replace(whole, stages=(replace(whole.stages[0], status="UNKNOWN", bound=None), *whole.stages[1:]))
+    assert searches([whole, parts, lost]) == {"searches": 3, "searches_unknown": 1, "searches_in_parts": 1}
+    assert searches(None) == {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import lru_cache
 from pathlib import Path
@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from clustersim.agents import shipped
 from clustersim.agents.folder import fingerprint
 from clustersim.agents.learned import LearnedPolicy
+from clustersim.baselines.constraint import Solution
 from clustersim.baselines.kube_preemption import KubePreemption
 from clustersim.baselines.registry import POLICIES, TEAMS, Team, policy, team, unknown_policy
 from clustersim.bench.metrics import MetricInfo
@@ -53,6 +54,9 @@ RESCHEDULING_METRICS = (
     MetricInfo("moves", "pods moved", "", "lower"),
     MetricInfo("evictions", "pods evicted", "", "lower"),
     MetricInfo("lost_work_s", "work to do again", "s", "lower"),
+    MetricInfo("searches", "searches of a solver", "", "lower"),
+    MetricInfo("searches_unknown", "searches that found out nothing in some stage", "", "lower"),
+    MetricInfo("searches_in_parts", "searches in parts of the cluster", "", "lower"),
 )
 """Of policies that stop running pods."""
 
@@ -126,9 +130,20 @@ class PodPlacementBench:
         decisions = run(simulation, players)
         wall_s = time.perf_counter() - start_s
         metrics = {name: value for name, value in simulation.metrics().items() if not np.isnan(value)}
+        for player in players.values():
+            metrics |= searches(getattr(player, "solutions", None))
         if self.gap:
             metrics |= gap_metrics(self.scenario(), seed, metrics["gpu_allocation_at_100"])
         return RunResult(metrics, _series(simulation), decisions, wall_s)
+
+
+def searches(solutions: Sequence[Solution] | None) -> dict[str, float]:
+    """What a solver says of its searches; nothing for a player that is none."""
+    if solutions is None:
+        return {}
+    unknown = sum(any(report.status == "UNKNOWN" for report in found.stages) for found in solutions)
+    in_parts = sum(found.parts > 1 for found in solutions)
+    return {"searches": len(solutions), "searches_unknown": unknown, "searches_in_parts": in_parts}
 
 
 def make_team(name: str) -> Team:
