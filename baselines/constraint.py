@@ -23,8 +23,9 @@ from ortools.sat.python import cp_model
 
 from clustersim.baselines.constraint_budget import DETERMINISTIC_UNITS_PER_S, Budget, Limits
 from clustersim.baselines.constraint_fill import fill
+from clustersim.baselines.constraint_home import disturb_less
 from clustersim.baselines.constraint_model import Disruption, Objective, PackingModel, Values
-from clustersim.baselines.constraint_start import disturb_less, place_more
+from clustersim.baselines.constraint_start import place_more
 from clustersim.errors import ConfigError
 from clustersim.packing import NOWHERE, Packing, Plan, evicted, moved, placed_by_tier, stay
 
