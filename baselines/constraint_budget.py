@@ -18,6 +18,11 @@ DETERMINISTIC_UNITS_PER_S = 0.4
 about 1 s there on packing models of 8 to 32 nodes, local search included."""
 
 
+WALL_PADDING_S = 0.1
+"""What the wall clock keeps back, at most half of the window: the solver stops some 20 ms late, and the plan has to be
+read off. The authors keep back 0.2 s."""
+
+
 @dataclass(frozen=True)
 class Limits:
     """How long to search. `deterministic` counts the solver's own operations: the same answer on any machine."""
@@ -54,8 +59,10 @@ class Budget:
     """Seconds of the window that are left, by the clock of the limits."""
 
     def __init__(self, limits: Limits, tiers: int) -> None:
-        self._guaranteed_s = limits.window_s * limits.guaranteed_share / max(1, tiers)
-        self._pool_s = limits.window_s * (1 - limits.guaranteed_share)
+        padding_s = min(WALL_PADDING_S, limits.window_s / 2) if limits.clock == "wall" else 0.0
+        window_s = limits.window_s - padding_s
+        self._guaranteed_s = window_s * limits.guaranteed_share / max(1, tiers)
+        self._pool_s = window_s * (1 - limits.guaranteed_share)
         self._disruption_share = limits.disruption_share
         self._left_s = 0.0
 

@@ -382,3 +382,10 @@ def test_time_that_a_tier_leaves_over_flows_on() -> None:
     budget.spend(7)
     budget.start_tier()
     assert budget.of_stage("disrupt") == pytest.approx(2)
+
+
+def test_the_wall_clock_keeps_something_back_for_reading_the_plan_off() -> None:
+    for window_s, left_s in ((1.0, 0.9), (0.1, 0.05)):
+        budget = Budget(Limits(window_s, clock="wall"), tiers=1)
+        budget.start_tier()
+        assert budget.of_stage("disrupt") == pytest.approx(left_s)
