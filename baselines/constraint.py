@@ -24,7 +24,7 @@ from ortools.sat.python import cp_model
 from clustersim.baselines.constraint_budget import DETERMINISTIC_UNITS_PER_S, Budget, Limits
 from clustersim.baselines.constraint_fill import fill
 from clustersim.baselines.constraint_home import disturb_less
-from clustersim.baselines.constraint_model import Disruption, Objective, PackingModel, Values
+from clustersim.baselines.constraint_model import COST, Disruption, Objective, PackingModel, Values, variables_per_node
 from clustersim.baselines.constraint_start import place_more
 from clustersim.errors import ConfigError
 from clustersim.packing import NOWHERE, Packing, Plan, evicted, moved, placed_by_tier, stay
@@ -39,12 +39,18 @@ PROPOSALS_PER_S = 500_000
 """Length of the local search over all tiers, per second of the window: it then takes about a tenth of the time."""
 
 
+VARIABLES_PER_S = 10_000
+"""A model with more variables per second of the window is not built at all: building and presolving it would take
+longer than the window (18,000 variables: 4 s), and no clock stops either. The local search then stands alone."""
+
+
 @dataclass(frozen=True, slots=True)
 class StageReport:
     """How one stage of one tier ended.
 
     `objective` is the value of the plan at hand: pods placed, or disruption. `bound` is the best value that is not
-    excluded; None when the solver found out nothing (UNKNOWN), and then the plan at hand stays.
+    excluded; None when the solver found out nothing (UNKNOWN) or the model is too large for the window, and
+    then the plan at hand stays.
     """
 
     tier: int
@@ -123,6 +129,8 @@ class _Search:
         # Pods that have to be apart may be together now: then there is no plan at hand until the solver finds one.
         self._legal = self._was_legal = packing.why_illegal(stay(packing)) is None
         self._can_run = _can_run(packing)
+        variables = int(variables_per_node(packing).sum())
+        self._too_large = variables > VARIABLES_PER_S * limits.window_s
         self.reports: list[StageReport] = []
         self.build_s = 0.0
 
@@ -146,7 +154,10 @@ class _Search:
         status: Status = "OPTIMAL"
         bound: int | None = best
         found, build_s = best, 0.0
-        if not (self._legal and self._at_hand(tier, stage, plan) == best):
+        at_hand = self._at_hand(tier, stage, plan)
+        if self._legal and at_hand != best and self._too_large:
+            status, bound, found = "UNKNOWN", None, at_hand
+        elif not self._legal or at_hand != best:
             building_s = perf_counter()
             model = self._the_model()
             objective, upwards = _objective(model, tier, stage), stage == "place"
@@ -175,7 +186,9 @@ class _Search:
         above = self._packing.priority >= tier
         if stage == "place":
             return int((plan.node[above] != NOWHERE).sum())
-        return int((moved(self._packing, plan) | evicted(self._packing, plan))[above].sum())
+        per_move, per_eviction = COST[self._form]
+        moves, evictions = moved(self._packing, plan)[above].sum(), evicted(self._packing, plan)[above].sum()
+        return int(per_move * moves + per_eviction * evictions)
 
     def _the_model(self) -> PackingModel:
         if self._model is None:

@@ -15,6 +15,7 @@ from itertools import pairwise
 from typing import Literal
 
 import numpy as np
+from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
 from clustersim.cluster import CPU, GPU_SHARE, MEMORY, NUM_GPU
@@ -24,6 +25,9 @@ from clustersim.workload import GPU_MILLI
 Disruption = Literal["paper", "later-script", "earlier-script"]
 """What a running pod costs when it is moved / evicted: 1 / 2, 2 / 1 or 1 / 0. The authors' text and two versions of
 their script differ; only the text prefers a move to an eviction."""
+
+COST: dict[Disruption, tuple[int, int]] = {"paper": (1, 2), "later-script": (2, 1), "earlier-script": (1, 0)}
+"""Of a move, of an eviction."""
 
 NO_DEVICE = -1
 """In place of a device: the pod takes whole ones, or none."""
@@ -327,6 +331,16 @@ class PackingModel:
             if wanted[n] > 0 and (n, d) not in busy:
                 values[variable] = 1
                 wanted[n] -= 1
+
+
+def variables_per_node(packing: Packing) -> NDArray[np.int64]:
+    """(N,) how many ways of arriving at each node the model of a snapshot has."""
+    keys = np.column_stack([packing.request, packing.priority])
+    _, first = np.unique(keys, axis=0, return_index=True)
+    count = np.zeros(len(packing.node_names), dtype=np.int64)
+    for pod in first.tolist():
+        count += np.where(packing.accepts(pod), packing.gpu_count if packing.shares[pod] else 1, 0)
+    return count
 
 
 def _classes(packing: Packing) -> list[PodClass]:

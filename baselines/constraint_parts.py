@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clustersim.baselines.constraint import Outcome, Solution, note_on, solve
 from clustersim.baselines.constraint_budget import Limits
+from clustersim.baselines.constraint_model import variables_per_node
 from clustersim.packing import NOWHERE, Packing, Plan, placed_by_tier, stay
 
 MOST_VARIABLES = 40_000
@@ -56,16 +57,6 @@ def solve_in_parts(packing: Packing, limits: Limits, most_variables: int = MOST_
         "; ".join(filter(None, (how, note_on(packing, stages)))),
         len(groups),
     )
-
-
-def variables_per_node(packing: Packing) -> NDArray[np.int64]:
-    """(N,) how many ways of arriving at each node the model of a snapshot has."""
-    keys = np.column_stack([packing.request, packing.priority])
-    _, first = np.unique(keys, axis=0, return_index=True)
-    count = np.zeros(len(packing.node_names), dtype=np.int64)
-    for pod in first.tolist():
-        count += np.where(packing.accepts(pod), packing.gpu_count if packing.shares[pod] else 1, 0)
-    return count
 
 
 def _groups(packing: Packing, per_node: NDArray[np.int64], most: int) -> Iterator[NDArray[np.int64]]:

@@ -18,8 +18,7 @@ from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
 from clustersim.baselines.constraint_fill import fill
-from clustersim.baselines.constraint_model import PackingModel
-from clustersim.baselines.constraint_parts import variables_per_node
+from clustersim.baselines.constraint_model import PackingModel, variables_per_node
 from clustersim.baselines.constraint_start import place_more
 from clustersim.cluster import ACCEPTED, CPU, GPU_SHARE, MEMORY, NUM_GPU, ClusterView
 from clustersim.packing import NOWHERE, Packing, stay

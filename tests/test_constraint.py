@@ -13,14 +13,13 @@ from hypothesis import strategies as st
 
 from clustersim.baselines.constraint import Solution, solve
 from clustersim.baselines.constraint_budget import Budget, Limits
-from clustersim.baselines.constraint_model import Disruption, PackingModel
+from clustersim.baselines.constraint_model import COST, Disruption, PackingModel
 from clustersim.baselines.constraint_start import place_more
 from clustersim.errors import ConfigError
 from clustersim.packing import NOWHERE, Packing, Plan, evicted, moved, placed_by_tier, stay
 from clustersim.workload import GPU_MILLI
 
 FORMS: tuple[Disruption, ...] = ("paper", "later-script", "earlier-script")
-COST = {"paper": (1, 2), "later-script": (2, 1), "earlier-script": (1, 0)}  # of a move, of an eviction
 
 
 def snapshot(
@@ -349,6 +348,16 @@ def _no_time(solver: Any, model: Any) -> Any:
     solver.parameters.cp_model_presolve = False
     solver.parameters.max_time_in_seconds = 0.0
     return _solve(solver, model)
+
+
+def test_a_model_too_large_for_the_window_is_not_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    packing = snapshot([(10, 10), (10, 10)], [{"cpu": 5, "home": 0}, {"cpu": 5, "home": 1}, {"cpu": 10}, {"cpu": 9}])
+    monkeypatch.setattr("clustersim.baselines.constraint.VARIABLES_PER_S", 1)
+    monkeypatch.setattr("clustersim.baselines.constraint.PackingModel", None)
+    solution = solve(packing)
+    assert solution.outcome == "improved"  # by the local search alone
+    assert [(r.status, r.objective, r.bound) for r in solution.stages] == [("UNKNOWN", 3, None), ("UNKNOWN", 1, None)]
+    assert "UNKNOWN for tier 1 place, tier 1 disrupt" in solution.note
 
 
 # --- limits

@@ -10,7 +10,8 @@ import pytest
 
 from clustersim.baselines.constraint import Solution, solve
 from clustersim.baselines.constraint_budget import Limits
-from clustersim.baselines.constraint_parts import solve_in_parts, variables_per_node
+from clustersim.baselines.constraint_model import variables_per_node
+from clustersim.baselines.constraint_parts import solve_in_parts
 from clustersim.baselines.cp_sat import CpSatFallback, CpSatRolling
 from clustersim.baselines.kube import kube_default
 from clustersim.baselines.registry import team
