@@ -81,7 +81,7 @@ def packings(draw: st.DrawFn) -> Packing:
 
 def plain_legal(packing: Packing, node: list[int], placed: set[int], chosen: int | None) -> list[int]:
     """What is legal, in plain Python: `node` of each pod now, and which pods the game has placed."""
-    P, N = len(node), len(packing.node_names)  # noqa: N806
+    P, N = len(node), len(packing.node_names)  # noqa: N806  (the letters of the layout)
     used = [
         [sum(int(packing.request[p, c]) for p in range(P) if node[p] == n) for c in (CPU, MEMORY)] for n in range(N)
     ]
