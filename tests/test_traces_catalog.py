@@ -40,10 +40,12 @@ def test_every_entry_can_be_told_apart_fetched_and_cited() -> None:
         assert trace.redistribution
         assert trace.schema
         assert trace.defects
+        assert len({file.name for file in trace.files}) == len(trace.files)
         for file in trace.files:
             assert len(bytes.fromhex(file.sha256)) == 32
-            assert trace.url(file).startswith("https://")
-            assert trace.url(file).endswith(f"/{file.name}")
+            if trace.can_be_fetched:
+                assert trace.url(file).startswith("https://")
+                assert trace.url(file).endswith("/" + (Path(file.name).name if file.url else file.name))
 
 
 def test_an_unknown_name_gets_the_nearest_one() -> None:
@@ -91,10 +93,12 @@ def test_a_description_says_all_there_is_to_know(cache: Path) -> None:
 
 def test_the_list_names_every_trace_and_its_place(cache: Path) -> None:
     put_openb(cache)
-    assert {listed.name: listed.where for listed in list_traces()} == {
-        "openb": str(cache),
-        "openb-like": "generated, nothing to fetch",
-    }
+    where = {listed.name: listed.where for listed in list_traces()}
+    assert list(where) == [trace.name for trace in CATALOG]
+    assert where["openb"] == str(cache)
+    assert where["openb-like"] == where["layered"] == "generated, nothing to fetch"
+    assert where["soc"].startswith("not on this machine; run `clustersim traces fetch soc`")
+    assert where["tpch"].startswith("not on this machine; put a copy into dag_tpch_decima/")
 
 
 def test_load_takes_a_name_a_folder_or_a_pod_list(cache: Path, tmp_path: Path) -> None:
@@ -136,6 +140,11 @@ def test_a_trace_that_is_not_here_says_how_to_get_it() -> None:
 def test_a_name_that_is_neither_trace_nor_path_gets_the_nearest_trace() -> None:
     with pytest.raises(TraceError, match=r"'openlb' is neither .* did you mean 'openb'\?"):
         load("openlb")
+
+
+def test_a_trace_of_jobs_is_not_loaded_as_pods() -> None:
+    with pytest.raises(TraceError, match=r"'montage' is a trace of jobs, not of pods; .* dag-scheduling"):
+        load("montage")
 
 
 def test_a_path_to_check_that_is_not_there_is_named(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from trace_server import serving
 from clustersim.errors import TraceError
 from clustersim.traces import catalog, fetch
 from clustersim.traces.catalog import OPENB, Trace, TraceFile
+from clustersim.traces.dag_catalog import TPCH
 
 FILES = {"nodes.csv": b"sn,gpu\n" + b"n,8\n" * 5_000, "pods.csv": b"name\n" + b"p\n" * 20_000}
 
@@ -33,6 +34,24 @@ def test_a_fetch_brings_every_file(tmp_path: Path) -> None:
     assert paths == [folder / "nodes.csv", folder / "pods.csv"]
     assert [path.read_bytes() for path in paths] == list(FILES.values())
     assert sorted(folder.iterdir()) == paths
+
+
+def test_a_file_of_a_second_repository_comes_from_its_own_url(
+    tmp_path: Path, trace: Trace, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with serving(FILES) as server:
+        files = (trace.files[0], replace(trace.files[1], name="below/p.csv", url=f"{server.url}/pods.csv"))
+        both = replace(trace, files=files, base_url=f"{server.url}/")
+        monkeypatch.setattr(catalog, "CATALOG", (both,))
+        paths = fetch("openb", folder=tmp_path)
+    assert paths == [tmp_path / "nodes.csv", tmp_path / "below" / "p.csv"]
+    assert [path.read_bytes() for path in paths] == list(FILES.values())
+
+
+def test_a_trace_that_was_converted_says_where_to_put_a_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(catalog, "CATALOG", (TPCH,))
+    with pytest.raises(TraceError, match=r"'tpch' cannot be downloaded: .* copy of json/tpch_.* dag_tpch_decima/"):
+        fetch("tpch", folder=tmp_path)
 
 
 def test_what_is_there_is_not_downloaded_again(tmp_path: Path) -> None:

@@ -3,37 +3,10 @@
 from __future__ import annotations
 
 import difflib
-from dataclasses import dataclass
 
 from clustersim.errors import TraceError
-
-
-@dataclass(frozen=True, slots=True)
-class TraceFile:
-    """One upstream file: its name below the base URL and the sha256 of its uncompressed bytes."""
-
-    name: str
-    sha256: str
-
-
-@dataclass(frozen=True, slots=True)
-class Trace:
-    """What there is to know about a trace. A generated one has no files and no upstream."""
-
-    name: str
-    title: str
-    licence: str
-    redistribution: str
-    schema: tuple[str, ...]
-    defects: tuple[str, ...]
-    upstream: str = ""  # repository and commit
-    base_url: str = ""  # each file is at base_url + its name
-    folder: str = ""  # below CLUSTERSIM_TRACES and below the download cache
-    files: tuple[TraceFile, ...] = ()
-
-    def url(self, file: TraceFile) -> str:
-        return self.base_url + file.name
-
+from clustersim.traces.catalog_entry import Trace, TraceFile
+from clustersim.traces.dag_catalog import DAG_CATALOG
 
 _OPENB_COMMIT = "8f3d6417353c5083c6d56617f255fadd8dc306bc"
 
@@ -85,7 +58,9 @@ OPENB_LIKE = Trace(
     ),
 )
 
-CATALOG = (OPENB, OPENB_LIKE)
+CATALOG = (OPENB, OPENB_LIKE, *DAG_CATALOG)
+
+__all__ = ["CATALOG", "OPENB", "OPENB_LIKE", "Trace", "TraceFile", "find", "suggestion"]
 
 
 def find(name: str) -> Trace:

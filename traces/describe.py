@@ -38,16 +38,19 @@ def describe(name: str) -> str:
         *_indented(trace.defects),
     ]
     if trace.files:
-        lines += ["files (sha256, URL):", *_indented(f"{file.sha256} {trace.url(file)}" for file in trace.files)]
+        what = "URL" if trace.can_be_fetched else "name; they cannot be downloaded"
+        listed = (f"{file.sha256} {trace.url(file) or file.name}" for file in trace.files)
+        lines += [f"files (sha256, {what}):", *_indented(listed)]
     return "\n".join([*lines, f"where: {_where(trace)}"])
 
 
 def check(path: str | Path) -> str:
     """Validate the trace file or folder at `path`; return a short report. Raises TraceError."""
     # pandas and pandera take more than half a second to import
+    from clustersim.traces.dag_check import check_dags, holds_dags
     from clustersim.traces.openb_check import check_openb
 
-    return check_openb(Path(path))
+    return check_dags(Path(path)) if holds_dags(Path(path)) else check_openb(Path(path))
 
 
 def _where(trace: Trace) -> str:
@@ -56,6 +59,8 @@ def _where(trace: Trace) -> str:
     folder = locate(trace.name)
     if folder is not None:
         return str(folder)
+    if not trace.can_be_fetched:
+        return f"not on this machine; put a copy into {trace.folder}/ in the folder that {VARIABLE} names"
     return f"not on this machine; run `clustersim traces fetch {trace.name}` or name its folder in {VARIABLE}"
 
 

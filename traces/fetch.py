@@ -26,15 +26,25 @@ def fetch(
     Raises TraceError when a file is still missing or wrong after `attempts` attempts.
     """
     trace = find(name)
+    if trace.files and not trace.can_be_fetched:
+        wanted = ", ".join(file.name for file in trace.files)
+        raise TraceError(
+            f"trace {name!r} cannot be downloaded: its files were converted from those of {trace.upstream}; put a "
+            f"copy of {wanted} (plain or .gz) into {trace.folder}/ in the folder that {VARIABLE} names"
+        )
     if not trace.files:
         raise TraceError(f"trace {name!r} is generated, there is nothing to fetch; use it by its name")
     if attempts < 1:
         raise TraceError(f"attempts is {attempts}; at least one is needed to fetch {name!r}")
     folder = cache_folder(trace) if folder is None else folder
-    base_url = trace.base_url if base_url is None else base_url.rstrip("/") + "/"
+    if base_url is None:
+        url_of = {file.name: trace.url(file) for file in trace.files}
+    else:
+        url_of = {file.name: f"{base_url.rstrip('/')}/{file.name}" for file in trace.files}
     downloads = pooch.create(
         path=folder,
-        base_url=base_url,
+        base_url="",
+        urls=url_of,
         registry={file.name: f"sha256:{file.sha256}" for file in trace.files},
         retry_if_failed=attempts - 1,
     )
@@ -46,7 +56,7 @@ def fetch(
         # pooch raises ValueError for a wrong checksum; every error of requests is an OSError, like those of the disk
         except (ValueError, OSError) as error:
             raise TraceError(
-                f"could not fetch {file.name} of trace {name!r} from {base_url}{file.name} into {folder} "
+                f"could not fetch {file.name} of trace {name!r} from {url_of[file.name]} into {folder} "
                 f"({_tried(attempts)}): {error}. Check the connection and run `clustersim traces fetch {name}` again, "
                 f"or put a copy with sha256 {file.sha256} into a folder and name that folder in {VARIABLE}"
             ) from error

@@ -1,11 +1,12 @@
-"""One front function for every trace: a name from the catalogue or a path in, a workload out."""
+"""One front function for every trace of pods: a name from the catalogue or a path in, a workload out."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from clustersim.errors import ConfigError, TraceError
-from clustersim.traces.catalog import CATALOG, OPENB, OPENB_LIKE, suggestion
+from clustersim.traces.catalog import OPENB, OPENB_LIKE, suggestion
+from clustersim.traces.dag_catalog import DAG_TRACES
 from clustersim.traces.locate import VARIABLE, locate
 from clustersim.traces.openb_files import NodeList
 from clustersim.traces.openb_like import openb_like
@@ -36,8 +37,10 @@ def load(trace: str | Path, workload: str = "default", nodes: NodeList = "gpu", 
                 f"folder in {VARIABLE}, or use {OPENB_LIKE.name!r}, which needs no files"
             )
         return read_openb(folder, workload, nodes)
+    if trace in DAG_TRACES:
+        raise TraceError(f"{trace!r} is a trace of jobs, not of pods; use it with the scenario dag-scheduling")
     if not Path(trace).exists():
-        names = [entry.name for entry in CATALOG]
+        names = [OPENB.name, OPENB_LIKE.name]
         raise TraceError(
             f"{str(trace)!r} is neither a file or folder nor a trace of the catalogue; {suggestion(str(trace), names)}"
         )
