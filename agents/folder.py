@@ -40,7 +40,7 @@ def read(folder: Path, columns: Columns) -> dict[str, Any]:
 
 
 def write(
-    folder: Path, kind: Mapping[str, str], columns: Columns, save: Callable[[Path], object], training: dict[str, Any]
+    folder: Path, kind: Mapping[str, Any], columns: Columns, save: Callable[[Path], object], training: dict[str, Any]
 ) -> None:
     """Write both files. `kind` names scenario and network, `save` writes the weights, `training` says how they came."""
     folder.mkdir(parents=True, exist_ok=True)

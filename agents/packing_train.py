@@ -25,6 +25,16 @@ from clustersim.agents.packing_config import PackingTrainConfig
 from clustersim.agents.packing_games import SHAPES, Games, Lesson, failed_placements
 from clustersim.agents.packing_network import torch_network, weights_of
 from clustersim.agents.packing_policy import RepairPlayer, repaired, write_agent
+from clustersim.agents.ppo_parts import (
+    clipped_gain,
+    descend,
+    draw,
+    entropy_of,
+    gae,
+    masked_log_softmax,
+    minibatches,
+    set_rate,
+)
 from clustersim.baselines.constraint import solve
 from clustersim.baselines.constraint_budget import Limits
 from clustersim.errors import ConfigError
@@ -34,7 +44,6 @@ from clustersim.policy import Policy
 TRAINING_SEED, VALIDATION_SEED = 100_000, 900_000
 """The first of each; benchmarks use small seeds, so they stay held out."""
 SEEDS_PER_SHAPE = 10_000
-LONGEST_GRADIENT = 0.5
 
 Progress = Callable[[str], None]
 
@@ -139,15 +148,15 @@ def _imitate(
     games = [Games(shape, config.games, rng) for shape in lessons]
     optimizer = torch.optim.Adam(network.parameters(), lr=config.imitation_rate)
     for update in range(config.imitation_updates):
-        _set_rate(optimizer, config.imitation_rate * (1 - update / config.imitation_updates))
+        set_rate(optimizer, config.imitation_rate * (1 - update / config.imitation_updates))
         batch = _lesson(network, games[update % len(games)], config, rng)
         losses = []
         for _ in range(config.imitation_epochs):
-            for rows in _minibatches(len(batch["good"]), config.minibatch, rng):
+            for rows in minibatches(len(batch["good"]), config.minibatch, rng):
                 part = {name: values[rows] for name, values in batch.items()}
                 log_p = _log_probabilities(network, part)[0]
                 loss = -torch.logsumexp(log_p.masked_fill(~part["good"], -torch.inf), dim=1).mean()
-                _descend(network, optimizer, loss)
+                descend(network, optimizer, loss)
                 losses.append(float(loss.detach()))
         if (update + 1) % config.validate_every == 0:
             judge.look(network, "imitation", update + 1, f"loss {np.mean(losses):.4f}")
@@ -164,7 +173,7 @@ def _lesson(
             log_p, _ = _log_probabilities(network, _tensors([seen[-1]]))
         follow = rng.random(len(games.good)) < config.follow
         weights = np.where(follow[:, None], games.good, np.exp(log_p.numpy()))
-        games.step(_draw(weights, rng))
+        games.step(draw(weights, rng))
     return _tensors(seen)
 
 
@@ -182,23 +191,20 @@ def _improve(
     games = [Games(shape, config.games, rng) for shape in lessons]
     optimizer = torch.optim.Adam(network.parameters(), lr=config.ppo_rate)
     for update in range(config.ppo_updates):
-        _set_rate(optimizer, config.ppo_rate * (1 - update / config.ppo_updates))
+        set_rate(optimizer, config.ppo_rate * (1 - update / config.ppo_updates))
         batch, reward = _rollout(network, games[update % len(games)], config, rng)
         advantage = batch["advantage"]
         batch["advantage"] = (advantage - advantage.mean()) / (advantage.std() + 1e-8)
         for _ in range(config.ppo_epochs):
-            for rows in _minibatches(len(advantage), config.minibatch, rng):
+            for rows in minibatches(len(advantage), config.minibatch, rng):
                 part = {name: values[rows] for name, values in batch.items()}
                 log_p, value = _log_probabilities(network, part)
                 loss = 0.5 * torch.nn.functional.mse_loss(value, part["target"])
                 if update >= config.critic_updates:
                     chosen = log_p.gather(1, part["action"][:, None]).squeeze(1)
-                    ratio = torch.exp(chosen - part["log_p"])
-                    clipped = ratio.clamp(1 - config.clip, 1 + config.clip)
-                    gain = torch.minimum(ratio * part["advantage"], clipped * part["advantage"]).mean()
-                    entropy = -(log_p.exp() * log_p.clamp(min=-50.0)).sum(1).mean()
-                    loss = loss - gain - config.entropy * entropy
-                _descend(network, optimizer, loss)
+                    gain = clipped_gain(chosen, part["log_p"], part["advantage"], config.clip)
+                    loss = loss - gain - config.entropy * entropy_of(log_p)
+                descend(network, optimizer, loss)
         if (update + 1) % config.validate_every == 0:
             judge.look(network, "ppo", update + 1, f"reward per game {reward:.4f}")
 
@@ -214,7 +220,7 @@ def _rollout(
         step = _seen(games)
         with torch.no_grad():
             log_p, value = _log_probabilities(network, _tensors([step]))
-        action = _draw(np.exp(log_p.numpy()), rng)
+        action = draw(np.exp(log_p.numpy()), rng)
         step |= {"action": action, "log_p": log_p.numpy()[np.arange(len(action)), action]}
         reward, over = games.step(action)
         seen.append(step)
@@ -231,22 +237,6 @@ def _rollout(
     return batch, float(np.sum(rewards)) / max(1, int(np.sum(overs)))
 
 
-def gae(
-    rewards: NDArray[np.float32], values: NDArray[np.float32], over: NDArray[np.bool_], gae_lambda: float
-) -> NDArray[np.float32]:
-    """Generalised advantage estimates without discount, (T, B); `values` is (T + 1, B).
-
-    Source: Schulman et al. 2016 (arXiv 1506.02438).
-    """
-    advantage = np.zeros_like(rewards)
-    following = np.zeros_like(rewards[0])
-    for t in reversed(range(len(rewards))):
-        goes_on = np.where(over[t], np.float32(0), np.float32(1))
-        surprise = rewards[t] + goes_on * values[t + 1] - values[t]
-        following = advantage[t] = surprise + np.float32(gae_lambda) * goes_on * following
-    return advantage
-
-
 # --- both
 
 
@@ -260,30 +250,7 @@ def _tensors(steps: list[dict[str, NDArray[Any]]]) -> dict[str, torch.Tensor]:
 
 def _log_probabilities(network: torch.nn.Module, batch: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
     logits, value = network(batch["pods"], batch["nodes"], batch["state"])
-    return torch.log_softmax(logits.masked_fill(~batch["mask"], -torch.inf), dim=1), value
-
-
-def _draw(weights: NDArray[Any], rng: np.random.Generator) -> NDArray[np.int64]:
-    """One column per row, in proportion to the weights."""
-    cumulated = np.cumsum(weights, axis=1, dtype=np.float64)
-    uniform = (1.0 - rng.random(len(weights))) * cumulated[:, -1]  # in (0, 1]: never a column of weight 0
-    return (cumulated < uniform[:, None]).sum(axis=1)  # type: ignore[no-any-return]
-
-
-def _minibatches(count: int, size: int, rng: np.random.Generator) -> list[NDArray[np.int64]]:
-    return np.array_split(rng.permutation(count), max(1, count // size))
-
-
-def _set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimizer.param_groups:
-        group["lr"] = rate
-
-
-def _descend(network: torch.nn.Module, optimizer: torch.optim.Optimizer, loss: torch.Tensor) -> None:
-    optimizer.zero_grad()
-    loss.backward()  # type: ignore[no-untyped-call]
-    torch.nn.utils.clip_grad_norm_(network.parameters(), LONGEST_GRADIENT)
-    optimizer.step()
+    return masked_log_softmax(logits, batch["mask"]), value
 
 
 def main() -> None:

@@ -1,4 +1,4 @@
-"""The built-in placement policies by name."""
+"""The built-in policies by name."""
 
 from __future__ import annotations
 
@@ -7,17 +7,35 @@ from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import Any
 
+from clustersim.baselines.batch_mode import max_min, min_min
+from clustersim.baselines.cpop import plan_cpop
+from clustersim.baselines.critical_path import critical_path
 from clustersim.baselines.dot_product import dot_product
+from clustersim.baselines.eft import EftAssign
+from clustersim.baselines.etf import Etf
+from clustersim.baselines.fair_share import FairShare
 from clustersim.baselines.fgd import Fgd
+from clustersim.baselines.fifo import Fifo
 from clustersim.baselines.fits import FirstFit, best_fit, worst_fit
 from clustersim.baselines.gpu_clustering import gpu_clustering
 from clustersim.baselines.gpu_packing import gpu_packing
 from clustersim.baselines.greedy_repair import GreedyRepair
+from clustersim.baselines.heft import plan_heft
+from clustersim.baselines.heft_rt import heft_rt
+from clustersim.baselines.immediate_mode import MetAssign, OlbAssign
 from clustersim.baselines.kube import kube_default, kube_most_allocated
 from clustersim.baselines.kube_preemption import KubePreemption
+from clustersim.baselines.lookahead_heft import plan_lookahead_heft
+from clustersim.baselines.peft import plan_peft
+from clustersim.baselines.plan_policy import PlanPolicy
 from clustersim.baselines.random_fit import RandomFit
+from clustersim.baselines.random_order import RandomOrder
+from clustersim.baselines.sjf import ShortestJobFirst
+from clustersim.baselines.stf import stf
+from clustersim.dag_schedule import Planner
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy, RandomPolicy, ScorePolicy
+from clustersim.scenarios.dag_scheduling import ASSIGN, DISPATCH, ORDER
 from clustersim.scenarios.pod_packing import REPAIR
 from clustersim.scenarios.pod_world import PLACE, PREEMPT, REPLAN
 
@@ -39,7 +57,7 @@ POLICIES: dict[str, dict[str, Callable[[], Policy]]] = {
         "greedy": GreedyRepair,
     },
 }
-"""Scenario -> name -> a fresh policy of its main role: `place`, or `repair`."""
+"""Scenario -> name -> a fresh policy of its main role (`place` or `repair`), where it has one."""
 
 
 @dataclass(frozen=True)
@@ -71,6 +89,26 @@ def _cp_sat_rolling() -> Policy:
     return CpSatRolling()
 
 
+def _ordered(order: Callable[[], Policy], assign: Callable[[], Policy] = EftAssign, binding: str = "late") -> Team:
+    """One policy chooses the task, another its machine."""
+    return Team(lambda: {ORDER: order(), ASSIGN: assign()}, {"decide": "order", "binding": binding})
+
+
+def _open_first() -> EftAssign:
+    """A share is of machines that are free now: to queue behind a busy one would count as holding it."""
+    return EftAssign(open_only=True)
+
+
+def _dispatched(player: Callable[[], Policy]) -> Team:
+    """One policy chooses both, and again whenever something happens."""
+    return Team(lambda: {DISPATCH: player()}, {"decide": "dispatch", "binding": "late"})
+
+
+def _planned(planner: Planner) -> Team:
+    """The plan's own order on every machine."""
+    return Team(lambda: {DISPATCH: PlanPolicy(planner)}, {"decide": "dispatch", "binding": "firm", "linger": False})
+
+
 TEAMS: dict[str, dict[str, Team]] = {
     "pod-placement": {
         "kube-lexicographic": Team(lambda: {PLACE: ScorePolicy(kube_default)}),
@@ -78,6 +116,28 @@ TEAMS: dict[str, dict[str, Team]] = {
         "cp-sat-fallback": Team(_with_kube(REPLAN, lambda: _cp_sat_fallback(1.0)), {"replan": "pending"}),
         "cp-sat-fallback-10s": Team(_with_kube(REPLAN, lambda: _cp_sat_fallback(10.0)), {"replan": "pending"}),
         "cp-sat-rolling": Team(_with_kube(REPLAN, _cp_sat_rolling), {"replan": "periodic", "replan_every_s": 60.0}),
+    },
+    "dag-scheduling": {
+        "random": _ordered(RandomOrder, RandomPolicy),
+        "random-order": _ordered(RandomOrder),
+        "fifo": _ordered(Fifo),
+        "stf": _ordered(stf),
+        "sjf": _ordered(ShortestJobFirst),
+        "critical-path": _ordered(critical_path),
+        "fair": _ordered(FairShare, _open_first),
+        "weighted-fair": _ordered(lambda: FairShare(alpha=-1.0), _open_first),
+        "olb": _ordered(Fifo, OlbAssign, binding="firm"),
+        "met": _ordered(Fifo, MetAssign, binding="firm"),
+        "mct": _ordered(Fifo, binding="firm"),
+        "min-min": _dispatched(min_min),
+        "max-min": _dispatched(max_min),
+        "etf": _dispatched(Etf),
+        "heft-rt": _ordered(heft_rt),
+        "heft-rt-firm": _ordered(heft_rt, binding="firm"),
+        "heft": _planned(plan_heft),
+        "lookahead-heft": _planned(plan_lookahead_heft),
+        "cpop": _planned(plan_cpop),
+        "peft": _planned(plan_peft),
     },
 }
 """Scenario -> name -> a team, for what takes more than the scenario's main role."""
@@ -87,7 +147,7 @@ def team(scenario: str, name: str) -> Team:
     """A team by name; a policy is a team of one."""
     if name in TEAMS.get(scenario, {}):
         return TEAMS[scenario][name]
-    if name not in POLICIES[scenario]:
+    if name not in POLICIES.get(scenario, {}):
         raise ConfigError(unknown_policy(scenario, name))
     player = POLICIES[scenario][name]
     return Team(_with_kube(REPAIR, player) if scenario == "pod-packing" else lambda: {PLACE: player()})
@@ -95,14 +155,19 @@ def team(scenario: str, name: str) -> Team:
 
 def policy(scenario: str, name: str) -> Policy:
     """A fresh policy; an unknown name is answered with the nearest one."""
-    if name not in POLICIES[scenario]:
+    if name not in POLICIES.get(scenario, {}):
         raise ConfigError(unknown_policy(scenario, name))
     return POLICIES[scenario][name]()
 
 
+def names(scenario: str) -> tuple[str, ...]:
+    """All policies and teams of a scenario."""
+    return (*POLICIES.get(scenario, {}), *TEAMS.get(scenario, {}))
+
+
 def unknown_policy(scenario: str, name: str) -> str:
     """What to say of a name that no policy has."""
-    known = (*POLICIES[scenario], *TEAMS.get(scenario, {}))
+    known = names(scenario)
     near = get_close_matches(name, known, n=1)
     hint = f"did you mean {near[0]!r}? " if near else ""
     return f"{scenario} has no policy {name!r}; {hint}known are {', '.join(known)}"

@@ -15,21 +15,14 @@ if TYPE_CHECKING:
 def episode_metrics(simulation: DagSchedulingSimulation) -> dict[str, float]:
     """The figures so far; those of jobs are over the jobs that have ended, NaN without any.
 
-    makespan_s: last end minus first arrival. jct_s_*: job completion time, end minus arrival; time_in_system_s_mean:
-    end minus admission (DS3's latency). slowdown_mean: JCT over the job's critical path on its fastest machines
-    without communication. slr (schedule length ratio): makespan over the same bound for all jobs together, each after
-    its arrival. utilization: busy time over machines and makespan. energy_j, edp_js: energy times makespan.
+    makespan: seconds from the first arrival to the last end. jct_s_*: job completion time, end minus arrival;
+    time_in_system_s_mean: end minus admission (DS3's latency). slowdown_mean: JCT over the job's critical path on its
+    fastest machines without communication. slr (schedule length ratio): makespan over the same bound for all jobs
+    together, each after its arrival. utilization: busy time over machines and makespan. energy_j, edp_js: energy times
+    makespan.
     """
     problem, arrival_s = simulation.problem, simulation.workload.arrival_s
-    ideal_s = critical_path_s(
-        problem.run_time_s,
-        problem.instances,
-        problem.warm_up_s,
-        problem.order,
-        problem.succ_start,
-        problem.succ,
-        problem.first_node,
-    )
+    ideal_s = critical_path_s(problem)
     done = ~np.isnan(simulation.done_s)
     jct_s = (simulation.done_s - arrival_s)[done]
     makespan_s = simulation.cost("makespan")
@@ -37,7 +30,7 @@ def episode_metrics(simulation: DagSchedulingSimulation) -> dict[str, float]:
     energy_j = simulation.energy_j()
     some = bool(done.any())
     figures = {
-        "makespan_s": makespan_s,
+        "makespan": makespan_s,
         "jct_s_mean": float(jct_s.mean()) if some else np.nan,
         "slowdown_mean": float((jct_s / np.maximum(ideal_s[done], 1e-12)).mean()) if some else np.nan,
         "slr": makespan_s / bound_s if bound_s > 0 else np.nan,

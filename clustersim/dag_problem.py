@@ -90,30 +90,44 @@ def problem_of(machines: Machines, jobs: Sequence[Dag]) -> DagProblem:
     return problem
 
 
-@njit(cache=True)
-def critical_path_s(
-    run_time_s: Floats, instances: Ints, warm_up_s: Floats, order: Ints, succ_start: Ints, succ: Ints, first_node: Ints
-) -> Floats:
-    """Seconds of each job with every instance on its fastest machine at once and no data to send, shape (J,).
+def tail_s(problem: DagProblem) -> Floats:
+    """Seconds from the start of each node to the end of its job at best, shape (N,).
 
-    No schedule can finish a job earlier: the lower bound that slowdown and schedule length ratio refer to.
+    Every instance runs on its fastest machine, as many at once as there are machines, and no data take time.
     """
+    tail: Floats = _tail_s(
+        problem.run_time_s,
+        problem.instances,
+        problem.warm_up_s,
+        problem.order,
+        problem.succ_start,
+        problem.succ,
+    )
+    return tail
+
+
+def critical_path_s(problem: DagProblem) -> Floats:
+    """Seconds of each job at best, shape (J,).
+
+    No schedule can end a job earlier: the lower bound that slowdown and schedule length ratio refer to.
+    """
+    return np.maximum.reduceat(tail_s(problem), problem.first_node[:-1])
+
+
+@njit(cache=True)
+def _tail_s(
+    run_time_s: Floats, instances: Ints, warm_up_s: Floats, order: Ints, succ_start: Ints, succ: Ints
+) -> Floats:
     nodes, machines = run_time_s.shape
-    left = np.zeros(nodes)
-    for index in range(nodes - 1, -1, -1):
-        node = order[index]
-        fastest = run_time_s[node].min()
+    tail = np.zeros(nodes)
+    for node in order[::-1]:
         # With more instances than machines some machine runs several; the first of them is warmed up.
         rounds = (instances[node] + machines - 1) // machines
-        after = 0.0
+        after_s = 0.0
         for edge in range(succ_start[node], succ_start[node + 1]):
-            after = max(after, left[succ[edge]])
-        left[node] = warm_up_s[node] + rounds * fastest + after
-    longest = np.zeros(len(first_node) - 1)
-    for job in range(len(longest)):
-        for node in range(first_node[job], first_node[job + 1]):
-            longest[job] = max(longest[job], left[node])
-    return longest
+            after_s = max(after_s, tail[succ[edge]])
+        tail[node] = warm_up_s[node] + rounds * run_time_s[node].min() + after_s
+    return tail
 
 
 def _grouped(by: Ints, value: Ints, data: Floats, count: int) -> tuple[Ints, Ints, Floats]:

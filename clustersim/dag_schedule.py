@@ -72,8 +72,11 @@ def why_invalid(
         if getattr(schedule, name).shape != (count,):
             return f"{name} has the shape {getattr(schedule, name).shape} for {count} nodes"
     machine, start_s, finish_s = schedule.machine, schedule.start_s, schedule.finish_s
-    tolerance_s *= max(1.0, float(np.abs(finish_s).max()))
     nodes = np.arange(count)
+    unset = nodes[~(np.isfinite(start_s) & np.isfinite(finish_s))]
+    if len(unset):
+        return f"node {unset[0]} runs from {start_s[unset[0]]} to {finish_s[unset[0]]} s; its times have to be finite"
+    tolerance_s *= max(1.0, float(np.abs(finish_s).max()))
     outside = nodes[(machine < 0) | (machine >= machines)]
     if len(outside):
         return f"node {outside[0]} runs on machine {machine[outside[0]]}; there are {machines}"
@@ -81,8 +84,7 @@ def why_invalid(
     release = release_s[problem.job_of]
     for broken, why in (
         (~np.isfinite(run_time_s), "machine {machine} cannot run it"),
-        (~np.isfinite(start_s + finish_s), "its times are not finite"),
-        (~(np.abs(finish_s - start_s - run_time_s) <= tolerance_s), "it takes {run} s on machine {machine}"),
+        (np.abs(finish_s - start_s - run_time_s) > tolerance_s, "it takes {run} s on machine {machine}"),
         (start_s < release - tolerance_s, "its job is released at {release} s"),
     ):
         if broken.any():

@@ -165,7 +165,7 @@ class DagState:
         """What an instance that starts on the machine gets from other machines."""
         problem = self.problem
         return float(
-            _incoming(
+            incoming(
                 node, machine, problem.instances, problem.pred_start, problem.pred, problem.pred_bytes, self.ran_on
             )
         )
@@ -324,14 +324,9 @@ def _end(
     ended[node] += 1
     ran_on[node, machine] += 1
     finished[node] = ended[node] == instances[node]
-    for edge in range(succ_start[node], succ_start[node + 1]):
-        child = succ[edge]
-        share = succ_bytes[edge] / (instances[node] * instances[child])
-        for target in range(len(latency_s)):
-            # Both are 0 between a machine and itself.
-            at_s = now_s + latency_s[machine, target] + share * s_per_byte[machine, target]
-            data_at_s[child, target] = max(data_at_s[child, target], at_s)
-        if finished[node]:
+    send(node, machine, now_s, instances, succ_start, succ, succ_bytes, latency_s, s_per_byte, data_at_s)
+    if finished[node]:
+        for child in succ[succ_start[node] : succ_start[node + 1]]:
             waiting_for[child] -= 1
             if waiting_for[child] == 0:
                 insert(ready, ready_count, child)
@@ -339,7 +334,30 @@ def _end(
 
 
 @njit(cache=True)
-def _incoming(
+def send(
+    node: int,
+    machine: int,
+    now_s: float,
+    instances: Ints,
+    succ_start: Ints,
+    succ: Ints,
+    succ_bytes: Floats,
+    latency_s: Floats,
+    s_per_byte: Floats,
+    data_at_s: Floats,
+) -> None:
+    """An instance that has ended sends its share of the data to wherever the successors may run."""
+    for edge in range(succ_start[node], succ_start[node + 1]):
+        child = succ[edge]
+        share = succ_bytes[edge] / (instances[node] * instances[child])
+        for target in range(len(latency_s)):
+            # Both are 0 between a machine and itself.
+            at_s = now_s + latency_s[machine, target] + share * s_per_byte[machine, target]
+            data_at_s[child, target] = max(data_at_s[child, target], at_s)
+
+
+@njit(cache=True)
+def incoming(
     node: int,
     machine: int,
     instances: Ints,

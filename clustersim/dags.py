@@ -210,7 +210,9 @@ def _why_no_dag(dag: Dag) -> str:
         return f"edge {tuple(edges[outside[0]].tolist())} leads to a task that is missing; there are {count}"
     pairs = edges[:, 0] * count + edges[:, 1]
     if len(np.unique(pairs)) < len(pairs):
-        source, target = divmod(int(_first_repeated(pairs.tolist()) or 0), count)
+        repeated = _first_repeated(pairs.tolist())
+        assert isinstance(repeated, int)
+        source, target = divmod(repeated, count)
         return f"the edge from {dag.tasks[source]!r} to {dag.tasks[target]!r} is listed twice"
     odd = np.flatnonzero(~(np.isfinite(dag.data_bytes) & (dag.data_bytes >= 0)))
     if len(odd):

@@ -28,6 +28,10 @@ class EventLog:
     def add(self, time_s: float, kind: int, subject: int, place: int = -1, value: int = 0) -> None:
         self._flat += (time_s, kind, subject, place, value)
 
+    def extend(self, rows: NDArray[np.float64]) -> None:
+        """Many events at once, shape (E, 5): time_s, kind, subject, place, value."""
+        self._flat += rows.ravel().tolist()
+
     def columns(self) -> tuple[NDArray[np.float64], ...]:
         """time_s, kind (index), subject, place (-1: nowhere) and value, as floats of equal length."""
         return tuple(np.array(self._flat, dtype=np.float64).reshape(-1, 5).T)

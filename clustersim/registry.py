@@ -9,6 +9,7 @@ from typing import Any
 SCENARIOS: dict[str, str] = {
     "pod-placement": "clustersim.scenarios.pod_placement:PodPlacement",
     "pod-packing": "clustersim.scenarios.pod_packing:PodPacking",
+    "dag-scheduling": "clustersim.scenarios.dag_scheduling:DagScheduling",
 }
 """Name to "module:class". Strings, because importing a scenario compiles its kernels."""
 

@@ -79,9 +79,9 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
     def wait_candidate(self) -> int | None:
         """The candidate that means waiting, if the role has one."""
 
-    def to_action(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
-        """The mask over candidates as a new mask over actions: callers keep masks past the next step."""
-        return mask.copy()
+    def to_action(self, decision: Decision) -> NDArray[np.bool_]:
+        """The decision's mask as a new mask over actions: callers keep masks past the next step."""
+        return decision.mask.copy()
 
     def to_candidate(self, action: int) -> int:
         """The candidate that an action means."""
@@ -155,7 +155,7 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
                     f"give a policy for it in others={{{decision.role!r}: ...}}"
                 )
             control.answer(decision, player.act(decision))
-        self._mask = np.zeros(self._actions, dtype=np.bool_) if decision is None else self.to_action(decision.mask)
+        self._mask = np.zeros(self._actions, dtype=np.bool_) if decision is None else self.to_action(decision)
         return decision
 
     def _fallback(self, decision: Decision) -> int:

@@ -78,7 +78,8 @@ class PodPackingEnv(DecisionEnv):
         done: int = self._game.done
         return done
 
-    def to_action(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def to_action(self, decision: Decision) -> NDArray[np.bool_]:
+        mask = decision.mask
         actions = np.zeros(self._actions, dtype=np.bool_)
         pods, done = self._game.done, self.pod_rows
         actions[:pods] = mask[:pods]

@@ -268,7 +268,8 @@ class PodPlacementEnv(DecisionEnv):
         wait: int | None = simulation.wait
         return wait
 
-    def to_action(self, mask: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    def to_action(self, decision: Decision) -> NDArray[np.bool_]:
+        mask = decision.mask
         if len(mask) == self._actions:
             return mask.copy()
         actions = np.zeros(self._actions, dtype=np.bool_)

@@ -7,6 +7,8 @@ import gymnasium
 ENVIRONMENTS: dict[str, str] = {
     "clustersim/PodPlacement-v0": "clustersim.envs.pod_placement:PodPlacementEnv",
     "clustersim/PodPacking-v0": "clustersim.envs.pod_packing:PodPackingEnv",
+    "clustersim/DagScheduling-v0": "clustersim.envs.dag_scheduling:DagSchedulingEnv",
+    "clustersim/DagDispatch-v0": "clustersim.envs.dag_scheduling:DagDispatchEnv",
 }
 """Gymnasium id -> entry point. The version goes up when rewards, observations or dynamics change."""
 

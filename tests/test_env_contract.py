@@ -48,6 +48,14 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"instances": ReplicaSets(16, 4, 1, 1.0), "pod_rows": 70, "node_rows": 19},
         {"instances": ReplicaSets(4, 8, 4, 0.9), "pod_rows": 40, "flat": True},
     ],
+    "clustersim/DagScheduling-v0": [
+        {"noise": 0.3, "wait": True, "node_rows": 60, "reward": "energy"},
+        {"binding": "firm", "max_jobs": 2, "node_rows": 30, "edge_rows": 20, "flat": True},
+    ],
+    "clustersim/DagDispatch-v0": [
+        {"noise": 0.3, "wait": True, "binding": "late", "slots": 3, "reward": "makespan"},
+        {"max_jobs": 3, "node_rows": 9, "flat": True},
+    ],
 }
 CASES = [(name, variant) for name in clustersim.envs.ENVIRONMENTS for variant in ({}, *VARIANTS.get(name, ()))]
 
@@ -127,7 +135,9 @@ def test_stable_baselines3_finds_nothing_to_complain_about(name: str, variant: d
     with warnings.catch_warnings():
         if isinstance(env.observation_space, gymnasium.spaces.Dict):
             # A table is neither an image nor a vector; SB3's MultiInputPolicy flattens it, flat=True is for the rest.
-            warnings.filterwarnings("ignore", message="Your observation (nodes|pods) has an unconventional shape")
+            warnings.filterwarnings(
+                "ignore", message="Your observation (nodes|pods|tasks|edges|pairs) has an unconventional shape"
+            )
         check_for_sb3(env, warn=True)
 
 

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 
 from clustersim.control import NO_CANDIDATE, ControlPlane, Role
 from clustersim.dag_figures import episode_metrics
+from clustersim.dag_linger import Clocks, Lingering
 from clustersim.dag_problem import problem_of
 from clustersim.dag_state import NOBODY, DagState, can_start, expected_s, mark_pairs, mark_ready, some_machine
 from clustersim.dags import DagWorkload
@@ -91,7 +92,6 @@ class _Machine:
     """What one machine is doing. `node` is NOBODY while it is idle or holds its queue's first task for its data."""
 
     __slots__ = (
-        "expected_end_s",
         "holds",
         "last_job",
         "last_node",
@@ -99,7 +99,6 @@ class _Machine:
         "on_end",
         "queue",
         "rate",
-        "since_s",
         "version",
         "work",
     )
@@ -108,7 +107,6 @@ class _Machine:
         self.on_end = on_end
         self.node = self.last_node = self.last_job = NOBODY
         self.work: Work | None = None
-        self.since_s = self.expected_end_s = 0.0
         self.queue: deque[int] = deque()
         self.rate = 1.0
         self.holds = False
@@ -129,8 +127,7 @@ class DagSchedulingSimulation:
         self.state = DagState(self.problem, workload.arrival_s, workload.switch_s)
         self.done_s = np.full(len(workload.jobs), np.nan)
         self.admitted_s = np.full(len(workload.jobs), np.nan)
-        self.busy_s = np.zeros(len(workload.machines))
-        self.transferred_bytes = 0.0
+        self._clocks = Clocks.of(len(workload.machines))
         self.lost_instances = 0
         self._machines = [_Machine(partial(self._on_end, index)) for index in range(len(workload.machines))]
         self._late = scenario.binding == "late"
@@ -148,6 +145,8 @@ class DagSchedulingSimulation:
         self._asking = False
         self._waited = False
         self._draw_noise()
+        self._lingering = self._linger_many_at_a_time()
+        self._next_end = 0
         nodes, machines = len(self.problem), len(workload.machines)
         view = self.state.view
         self._order = Role(ORDER, "scheduler", nodes + 1, view, self._legal_nodes)
@@ -165,11 +164,14 @@ class DagSchedulingSimulation:
 
     def _on_arrival(self, event: simpy.Event) -> None:
         job = int(event.value)
+        self._catch_up()
         self._pending_wakes -= 1
         self._count_job_time(+1)
         self.log.add(self.env.now, ARRIVE, job)
         self._outside.append(job)
         self._admit()
+        # Even if the job stays outside: a policy may have waited for it.
+        self._wake()
 
     def _admit(self) -> None:
         most = self.scenario.max_jobs
@@ -197,6 +199,7 @@ class DagSchedulingSimulation:
     def _begin_round(self) -> None:
         self._settling = False
         self._waited = False
+        self._catch_up()
         if self._late:
             for index, machine in enumerate(self._machines):
                 if machine.queue:
@@ -220,8 +223,11 @@ class DagSchedulingSimulation:
         return bool(can_start(state.ready, state.ready_count, state.open, self.problem.run_time_s, self._all_capable))
 
     def _end_round(self) -> None:
-        if not self._late:
-            return
+        if self._late:
+            self._drop_estimates()
+        self._schedule_next_end()
+
+    def _drop_estimates(self) -> None:
         # What is queued behind a running or held task was only an estimate for the rest of the round.
         for index, machine in enumerate(self._machines):
             if machine.queue and not (machine.holds and len(machine.queue) == 1):
@@ -311,15 +317,18 @@ class DagSchedulingSimulation:
         index, version = event.value
         machine = self._machines[index]
         if machine.version == version:
+            self._catch_up()
             machine.holds = False
             self._pending_wakes -= 1
             self._start(index, machine, machine.queue.popleft())
+            if not (self._asking or self._settling):
+                self._schedule_next_end()
 
     def _start(self, index: int, machine: _Machine, node: int) -> None:
         problem, state, env = self.problem, self.state, self.env
         state.start(node)
         if self._sends_data:
-            self.transferred_bytes += state.incoming_bytes(node, index)
+            self._clocks.transferred_bytes[0] += state.incoming_bytes(node, index)
         seconds = problem.run_time_s.item(node, index)
         switch_s = 0.0
         if machine.last_node != node:
@@ -330,15 +339,18 @@ class DagSchedulingSimulation:
                 machine.last_job = job
             machine.last_node = node
         machine.node = node
-        machine.since_s = env.now
-        machine.expected_end_s = env.now + seconds + switch_s
+        self._clocks.since_s[index] = env.now
+        self._clocks.expected_end_s[index] = env.now + seconds + switch_s
         if self._factor is not None:
             started = problem.instances.item(node) - state.unstarted.item(node) - 1
             factor = self._factor.item(self._first_draw.item(node) + started)
             seconds = max(self.scenario.noise_floor_s, seconds * factor)
         self._pending_wakes += 1
         self.log.add(env.now, START, node, index)
-        machine.work = Work(env, seconds + switch_s, machine.on_end, machine.rate)
+        if self._lingering is None:
+            machine.work = Work(env, seconds + switch_s, machine.on_end, machine.rate)
+        else:
+            self._lingering.start(index, node, env.now, seconds + switch_s)
 
     def _on_end(self, index: int) -> None:
         machine, state, now_s = self._machines[index], self.state, self.env.now
@@ -346,23 +358,65 @@ class DagSchedulingSimulation:
         machine.node = NOBODY
         machine.work = None
         self._pending_wakes -= 1
-        self.busy_s[index] += now_s - machine.since_s
+        self.busy_s[index] += now_s - self._clocks.since_s.item(index)
+        if self._lingering is not None:
+            self._lingering.stop(index)
         self.log.add(now_s, END, node, index)
         if state.end(node, index, now_s):
             self._task_ended(node)
         elif self.scenario.linger and not machine.queue and state.unstarted.item(node) > state.reserved.item(node):
             state.reserve(node)
             self._start(index, machine, node)
-            state.free_at_s[index] = machine.expected_end_s
+            state.free_at_s[index] = self._clocks.expected_end_s[index]
             return
         if not machine.queue:
             state.free_at_s[index] = now_s
             state.open[index] = True
         elif not self._late:
-            if now_s != machine.expected_end_s:
+            if now_s != self._clocks.expected_end_s[index]:
                 self._expect_again(index, machine)
             self._serve(index, machine)
         self._wake()
+
+    # --- many instances at a time
+
+    def _linger_many_at_a_time(self) -> Lingering | None:
+        """Where nothing changes the rate of work, and every instance takes time."""
+        scenario, run_time_s = self.scenario, self.problem.run_time_s
+        disturbed = min(scenario.slowdown_every_s, scenario.failure_every_s) < np.inf
+        if not scenario.linger or disturbed or self.problem.instances.max() == 1 or run_time_s.min() == 0:
+            return None
+        nothing = np.zeros(0, dtype=np.int64)
+        noise = (nothing, np.zeros(0)) if self._factor is None else (self._first_draw, self._factor)
+        return Lingering(self.state, self._clocks, (*noise, scenario.noise_floor_s), (END, START))
+
+    def _schedule_next_end(self) -> None:
+        """Make an event of the next end that frees a machine."""
+        if self._lingering is None:
+            return
+        for index, machine in enumerate(self._machines):
+            self._lingering.queued[index] = bool(machine.queue)
+        at_s = self._lingering.next_free_s()
+        self._next_end += 1
+        if at_s < np.inf:
+            end = self.env.timeout(max(0.0, at_s - self.env.now), (self._next_end, at_s))
+            end.callbacks.append(self._on_next_end)
+
+    def _on_next_end(self, event: simpy.Event) -> None:
+        number, at_s = event.value
+        if number == self._next_end:
+            # Adding the delay to the time before may have rounded to a moment before the end.
+            self._catch_up(at_s)
+
+    def _catch_up(self, at_s: float = 0.0) -> None:
+        """Let everything end that has ended by now, or by the time given."""
+        while self._lingering is not None:
+            index, passed = self._lingering.pass_until(max(at_s, self.env.now))
+            self.log.extend(passed)
+            if index >= 0:
+                self._on_end(index)
+            elif index == NOBODY:
+                return
 
     def _task_ended(self, node: int) -> None:
         job = self.problem.job_of.item(node)
@@ -390,7 +444,7 @@ class DagSchedulingSimulation:
     def _expect_again(self, index: int, machine: _Machine) -> None:
         """When the machine will be free, by what it serves and by what is in its queue."""
         state = self.state
-        state.free_at_s[index] = machine.expected_end_s if machine.node >= 0 else self.env.now
+        state.free_at_s[index] = self._clocks.expected_end_s[index] if machine.node >= 0 else self.env.now
         state.tail_node[index], state.tail_job[index] = machine.last_node, machine.last_job
         for node in machine.queue:
             self._extend(index, node)
@@ -450,7 +504,7 @@ class DagSchedulingSimulation:
         if machine.work is not None:
             machine.work.stop()
             machine.work = None
-            self.busy_s[index] += self.env.now - machine.since_s
+            self.busy_s[index] += self.env.now - self._clocks.since_s.item(index)
             self.lost_instances += 1
             self.log.add(self.env.now, LOST, machine.node, index)
             state.lose(machine.node)
@@ -476,6 +530,16 @@ class DagSchedulingSimulation:
     # --- costs and metrics
 
     @property
+    def busy_s(self) -> NDArray[np.float64]:
+        """Seconds that each machine has spent on instances that have ended or were lost, shape (M,)."""
+        return self._clocks.busy_s
+
+    @property
+    def transferred_bytes(self) -> float:
+        """What has been sent from one machine to another."""
+        return float(self._clocks.transferred_bytes[0])
+
+    @property
     def ended_s(self) -> float:
         """When the last job ended; now, while any is unfinished."""
         return self.env.now if self._left else float(self.done_s.max())
@@ -498,7 +562,8 @@ class DagSchedulingSimulation:
     def energy_j(self) -> float:
         """Joules since the first arrival: idle power all the time, and what busy adds to it."""
         machines, now_s = self.workload.machines, self.env.now
-        busy_s = self.busy_s + [now_s - m.since_s if m.node >= 0 else 0.0 for m in self._machines]
+        runs = np.array([machine.node >= 0 for machine in self._machines])
+        busy_s = self.busy_s + np.where(runs, now_s - self._clocks.since_s, 0.0)
         return float(
             (busy_s * (machines.busy_w - machines.idle_w)).sum() + self.cost("makespan") * machines.idle_w.sum()
         )
