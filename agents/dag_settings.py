@@ -64,7 +64,7 @@ class FastestMachine:
 
 
 SOC_NOISE = 0.3
-SOC_LOADS = (0.4, 0.6, 0.8, 0.95, 1.1)
+SOC_LOADS = (0.4, 0.6, 0.8, 0.95)
 
 
 def _soc() -> Setting:

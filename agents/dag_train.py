@@ -37,6 +37,7 @@ from clustersim.dag_problem import critical_path_s, problem_of
 from clustersim.envs.dag_scheduling import DagEnv
 from clustersim.errors import ConfigError
 from clustersim.policy import run
+from clustersim.scenarios.dag_scheduling import DagScheduling
 
 TRAINING_SEED, VALIDATION_SEED = 1_000_000, 900_000
 """The first of each; benchmarks use small seeds, so they stay held out."""
@@ -79,6 +80,7 @@ class _Games:
         example = self.envs[0].scenario.instances(TRAINING_SEED)
         unit_s = float(critical_path_s(problem_of(example.machines, example.jobs)).mean())
         self.horizon_s = config.horizon * unit_s
+        self._jobs = [_jobs_in_system(setting, index) for index in range(len(self.envs))]
         self.decisions = 0
         self._next_seed = TRAINING_SEED + 1_000_000 * config.seed
         self.seen: list[dict[str, NDArray[np.float32]]] = [{} for _ in self.envs]
@@ -113,13 +115,24 @@ class _Games:
         for index, (env, action) in enumerate(zip(self.envs, actions.tolist(), strict=True)):
             self.seen[index], reward, over, _, info = env.step(action)
             self.masks[index] = info["action_mask"]
-            rewards.append(reward / self.horizon_s)
+            rewards.append(reward / self.horizon_s / self._jobs[index])
             discounts.append(np.exp(-info["elapsed_s"] / self.horizon_s))
             overs.append(over)
             if over:
                 self._restart(index)
         self.decisions += len(actions)
         return np.array(rewards, np.float32), np.array(discounts, np.float32), np.array(overs)
+
+
+def _jobs_in_system(setting: Setting, index: int) -> float:
+    """How many jobs the reference has in the system on average: games of high and low load shall count alike."""
+    source = setting.sources[index % len(setting.sources)]
+    jobs = []
+    for seed in range(TRAINING_SEED, TRAINING_SEED + 3):
+        simulation = DagScheduling(source, **setting.conditions, **setting.reference_world).build(seed)
+        run(simulation, setting.players(None))
+        jobs.append(simulation.cost("job_time") / simulation.cost("makespan"))
+    return float(np.mean(jobs))
 
 
 # --- learning

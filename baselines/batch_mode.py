@@ -30,7 +30,7 @@ class BatchMode:
     def act(self, decision: Decision) -> int:
         view: DagView = decision.view
         problem = view.problem
-        return _pair(  # type: ignore[no-any-return]
+        return _pair(
             view.ready,
             decision.time_s,
             problem.run_time_s,

@@ -21,7 +21,7 @@ def critical_path() -> ReadyOrder:
 def path_work(problem: DagProblem) -> Floats:
     """Seconds of work, in mean run times, on the heaviest path from each node to the end of its job, shape (N,)."""
     work_s = problem.instances * problem.mean_run_time_s + problem.warm_up_s
-    return _path_work(problem.order, work_s, problem.succ_start, problem.succ)  # type: ignore[no-any-return]
+    return _path_work(problem.order, work_s, problem.succ_start, problem.succ)
 
 
 @njit(cache=True)

@@ -48,7 +48,7 @@ class EftAssign:
             view.tail_job,
             allowed,
         )
-        return machine  # type: ignore[no-any-return]
+        return machine
 
 
 @njit(cache=True)

@@ -30,7 +30,7 @@ class Etf:
         if problem is not self._problem:
             self._problem = problem
             self._level_s = path_work(problem)
-        return _pair(  # type: ignore[no-any-return]
+        return _pair(
             view.ready,
             decision.time_s,
             problem.run_time_s,

@@ -39,7 +39,7 @@ class FairShare:
             self._path_work_s = path_work(problem)
             self._weight = total_work_s(problem) ** self._alpha
             self._held = np.zeros(len(self._weight), dtype=np.int64)
-        return _furthest_below(  # type: ignore[no-any-return]
+        return _furthest_below(
             view.ready,
             decision.mask,
             problem.job_of,

@@ -29,7 +29,7 @@ class MetAssign:
     def act(self, decision: Decision) -> int:
         view: DagView = decision.view
         run_time_s = view.problem.run_time_s[decision.subject]
-        return _fastest(decision.time_s, run_time_s, view.free_at_s, decision.mask)  # type: ignore[no-any-return]
+        return _fastest(decision.time_s, run_time_s, view.free_at_s, decision.mask)
 
 
 class OlbAssign:
@@ -40,7 +40,7 @@ class OlbAssign:
 
     def act(self, decision: Decision) -> int:
         view: DagView = decision.view
-        return _available_first(decision.time_s, view.free_at_s, decision.mask)  # type: ignore[no-any-return]
+        return _available_first(decision.time_s, view.free_at_s, decision.mask)
 
 
 @njit(cache=True)

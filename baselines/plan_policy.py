@@ -95,7 +95,13 @@ class _Plan(NamedTuple):
     handed: NDArray[np.bool_]
 
     def taken(self, entries: Ints) -> _Plan:
-        return _Plan(*(column[entries] for column in self))
+        return _Plan(
+            self.machine[entries],
+            self.node[entries],
+            self.start_s[entries],
+            self.finish_s[entries],
+            self.handed[entries],
+        )
 
     def merged(self, new: _Plan) -> tuple[_Plan, Ints]:
         """Both in one, and the new places of the entries; at equal times the old ones come first."""

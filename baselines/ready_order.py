@@ -30,7 +30,7 @@ class ReadyOrder:
         if view.problem is not self._problem:
             self._problem = view.problem
             self._scores = self._score(view.problem)
-        return first_ready(self._scores, view.ready, decision.mask)  # type: ignore[no-any-return]
+        return first_ready(self._scores, view.ready, decision.mask)
 
 
 @njit(cache=True)

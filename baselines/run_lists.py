@@ -41,7 +41,7 @@ class RunLists:
 
         N * M, to wait, where there is none; LOST where an instance may have to go back.
         """
-        return _next_pair(  # type: ignore[no-any-return]
+        return _next_pair(
             mask, view.open, view.tail_node, self._node, self._entry, self._head, self._end, self.last, self.handed
         )
 
@@ -89,5 +89,5 @@ def _next_pair(
             head[machine] = place + 1
             last[machine] = entry_of[place]
             handed[entry_of[place]] = True
-            return node_of[place] * machines + machine
+            return int(node_of[place] * machines + machine)
     return len(mask) - 1

@@ -31,7 +31,7 @@ class ShortestJobFirst:
             self._problem = problem
             self._path_work_s = path_work(problem)
             self._left_s = np.empty(len(view.admitted))
-        return _least_left(  # type: ignore[no-any-return]
+        return _least_left(
             view.ready,
             decision.mask,
             problem.job_of,

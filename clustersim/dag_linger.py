@@ -63,6 +63,7 @@ class Lingering:
         self._passed = np.zeros((ROOM, 2, 5))
         self._passed[:, :, 1] = kinds
         self._passed_count = np.zeros(1, dtype=np.int64)
+        self._next_end_s = np.full(1, np.inf)
         self._end_ahead_s = np.zeros(machines)
         self._turn_ahead = np.zeros(machines, dtype=np.int64)
         self._unstarted_ahead = np.zeros(len(state.unstarted), dtype=np.int64)
@@ -71,12 +72,9 @@ class Lingering:
         """The machine runs an instance, which ends after the seconds."""
         self._node[machine] = node
         self._end_s[machine] = now_s + seconds
+        self._next_end_s[0] = min(self._next_end_s[0], now_s + seconds)
         self._turns[0] += 1
         self._turn[machine] = self._turns[0]
-
-    def stop(self, machine: int) -> None:
-        """The machine has ended its instance, and is free."""
-        self._node[machine] = NOBODY
 
     def next_free_s(self) -> float:
         """When the next machine will be free, if nothing happens before; inf when none is running."""
@@ -101,11 +99,16 @@ class Lingering:
             )
         )
 
+    @property
+    def next_end_s(self) -> float:
+        """No instance ends before this."""
+        return self._next_end_s.item()  # type: ignore[no-any-return]
+
     def pass_until(self, now_s: float) -> tuple[int, NDArray[np.float64]]:
         """Let instances end and begin until now.
 
-        Returns the first machine that is to be free by then (NOBODY: none, MORE: there is more to pass), and the events
-        that were passed, rows for the log: at each place an instance ended and another one began.
+        Returns the first machine that ends its instance by then without taking another one (NOBODY: none, MORE: there
+        is more to pass), and rows for the log: at each place an instance ended and another one began.
         """
         state, problem = self._state, self._state.problem
         machine = int(
@@ -143,6 +146,7 @@ class Lingering:
                 self._floor_s,
                 self._passed,
                 self._passed_count,
+                self._next_end_s,
             )
         )
         return machine, self._passed[: self._passed_count[0]].reshape(-1, 5)
@@ -201,14 +205,19 @@ def _pass_until(  # type: ignore[no-untyped-def]
     now_s, node, end_s, turn, turns, since_s, busy_s, expected_end_s, transferred_bytes, queued, unstarted, reserved,
     ended, ran_on, free_at_s, data_at_s, ready, ready_count, instances, run_time_s, pred_start, pred, pred_bytes,
     succ_start, succ, succ_bytes, latency_s, s_per_byte, first_draw, factor, floor_s, passed, passed_count,
+    next_end_s,
 ) -> int:  # fmt: skip
     passed_count[0] = 0
     while True:
         machine = _first(node, end_s, turn)
-        if machine < 0 or end_s[machine] > now_s:
+        next_end_s[0] = np.inf if machine < 0 else end_s[machine]
+        if next_end_s[0] > now_s:
             return -1
         of = node[machine]
         if queued[machine] or unstarted[of] <= reserved[of]:
+            node[machine] = -1
+            following = _first(node, end_s, turn)
+            next_end_s[0] = np.inf if following < 0 else end_s[following]
             return machine
         if passed_count[0] == len(passed):
             return MORE

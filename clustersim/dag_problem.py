@@ -49,7 +49,7 @@ class DagProblem:
 
     @property
     def machines(self) -> int:
-        return self.run_time_s.shape[1]
+        return int(self.run_time_s.shape[1])
 
 
 def problem_of(machines: Machines, jobs: Sequence[Dag]) -> DagProblem:

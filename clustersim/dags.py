@@ -71,6 +71,8 @@ def uniform_machines(
     count: int, *, latency_s: float = 0.0, bytes_per_s: float = np.inf, busy_w: float = 100.0, idle_w: float = 50.0
 ) -> Machines:
     """`count` machines m0, m1, ... of one kind with the same link between any two."""
+    if not bytes_per_s > 0:
+        raise ConfigError(f"bytes_per_s is {bytes_per_s}; it has to be above 0")
     different = 1.0 - np.eye(max(count, 0))
     return Machines(
         tuple(f"m{index}" for index in range(count)),

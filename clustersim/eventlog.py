@@ -21,20 +21,23 @@ class EventLog:
         self.kinds = kinds
         # One flat list, five numbers an event: extending it costs 0.1 us, appending to five columns 0.4 us.
         self._flat: list[float] = []
+        self._parts: list[list[float] | NDArray[np.float64]] = []
 
     def __len__(self) -> int:
-        return len(self._flat) // 5
+        return (sum(map(np.size, self._parts)) + len(self._flat)) // 5
 
     def add(self, time_s: float, kind: int, subject: int, place: int = -1, value: int = 0) -> None:
         self._flat += (time_s, kind, subject, place, value)
 
     def extend(self, rows: NDArray[np.float64]) -> None:
-        """Many events at once, shape (E, 5): time_s, kind, subject, place, value."""
-        self._flat += rows.ravel().tolist()
+        """Many events at once, shape (E, 5): time_s, kind, subject, place, value; the array may be used again."""
+        self._parts += (self._flat, rows.ravel().copy())
+        self._flat = []
 
     def columns(self) -> tuple[NDArray[np.float64], ...]:
         """time_s, kind (index), subject, place (-1: nowhere) and value, as floats of equal length."""
-        return tuple(np.array(self._flat, dtype=np.float64).reshape(-1, 5).T)
+        parts = [np.array(part, dtype=np.float64) for part in (*self._parts, self._flat)]
+        return tuple(np.concatenate(parts).reshape(-1, 5).T)
 
     def to_frame(self) -> pd.DataFrame:
         """Columns time_s, kind (categorical), subject, place (-1: nowhere), value."""

@@ -10,11 +10,17 @@ from dataclasses import dataclass
 import numpy as np
 import simpy
 
+from clustersim.baselines.eft import EftAssign
+from clustersim.baselines.fair_share import FairShare
 from clustersim.baselines.registry import policy
+from clustersim.envs.base import DecisionEnv
+from clustersim.envs.dag_scheduling import DagSchedulingEnv
 from clustersim.envs.pod_placement import PodPlacementEnv
 from clustersim.policy import random_legal, run
+from clustersim.scenarios.dag_scheduling import ASSIGN, ORDER, DagScheduling
 from clustersim.scenarios.pod_placement import PodPlacement
 from clustersim.scenarios.pod_world import PLACE
+from clustersim.traces.dag_sources import DagSource
 from clustersim.workload import PodWorkload
 
 SIZES = (16, 100, 1000)
@@ -43,6 +49,21 @@ def measure(workload: PodWorkload, seconds: float = 2.0) -> Iterator[Measurement
             per_s = measurement(workload, nodes, seconds)
             bare = (before + bare_timeouts_per_s()) / 2
             yield Measurement(what, nodes, per_s, per_s / bare)
+
+
+def measure_dags(instances: DagSource, seconds: float = 2.0) -> Iterator[Measurement]:
+    """Decisions of DAG scheduling (fair shares, each machine to the task that claims it), then environment steps.
+
+    An environment step is one choice of a task with a random legal action, observation and mask included; what is
+    counted besides are the ends of all instances that a machine goes on with unasked.
+    """
+    machines = len(instances(0).machines)
+    for what, measurement in (("dag simulation", _dag_decisions_per_s), ("dag environment", _dag_steps_per_s)):
+        measurement(instances, 0.0)  # compiles the kernels
+        before = bare_timeouts_per_s()
+        per_s = measurement(instances, seconds)
+        bare = (before + bare_timeouts_per_s()) / 2
+        yield Measurement(what, machines, per_s, per_s / bare)
 
 
 def bare_timeouts_per_s(count: int = 200_000) -> float:
@@ -94,8 +115,26 @@ def _decisions_per_s(workload: PodWorkload, nodes: int, seconds: float) -> float
     return decisions / busy_s
 
 
+def _dag_decisions_per_s(instances: DagSource, seconds: float) -> float:
+    decisions, busy_s, seed = 0, 0.0, 0
+    while decisions == 0 or busy_s < seconds:
+        simulation = DagScheduling(instances).build(seed)
+        start_s = time.perf_counter()
+        decisions += run(simulation, {ORDER: FairShare(), ASSIGN: EftAssign(open_only=True)})
+        busy_s += time.perf_counter() - start_s
+        seed += 1
+    return decisions / busy_s
+
+
 def _steps_per_s(workload: PodWorkload, nodes: int, seconds: float) -> float:
-    env = PodPlacementEnv(workload, nodes=nodes)
+    return _random_steps_per_s(PodPlacementEnv(workload, nodes=nodes), seconds)
+
+
+def _dag_steps_per_s(instances: DagSource, seconds: float) -> float:
+    return _random_steps_per_s(DagSchedulingEnv(instances, assign=EftAssign(open_only=True)), seconds)
+
+
+def _random_steps_per_s(env: DecisionEnv, seconds: float) -> float:
     rng = np.random.default_rng(0)
     steps, busy_s, seed = 0, 0.0, 0
     while steps == 0 or busy_s < seconds:

@@ -19,6 +19,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
+from heapq import heappop, heappush
 from typing import Any, Literal
 
 import numpy as np
@@ -144,6 +145,7 @@ class DagSchedulingSimulation:
         self._settling = False
         self._asking = False
         self._waited = False
+        self._waiting = 0  # tasks in the queues of machines
         self._draw_noise()
         self._lingering = self._linger_many_at_a_time()
         self._next_end = 0
@@ -200,7 +202,7 @@ class DagSchedulingSimulation:
         self._settling = False
         self._waited = False
         self._catch_up()
-        if self._late:
+        if self._late and self._waiting:
             for index, machine in enumerate(self._machines):
                 if machine.queue:
                     self._dissolve(index, machine)
@@ -223,7 +225,7 @@ class DagSchedulingSimulation:
         return bool(can_start(state.ready, state.ready_count, state.open, self.problem.run_time_s, self._all_capable))
 
     def _end_round(self) -> None:
-        if self._late:
+        if self._late and self._waiting:
             self._drop_estimates()
         self._schedule_next_end()
 
@@ -282,6 +284,7 @@ class DagSchedulingSimulation:
         self._extend(index, node)
         state.open[index] = False
         machine.queue.append(node)
+        self._waiting += 1
         if machine.node < 0 and not machine.holds:
             self._serve(index, machine)
         self._ask()
@@ -311,7 +314,7 @@ class DagSchedulingSimulation:
             arrival = self.env.timeout(data_at_s - self.env.now, (index, machine.version))
             arrival.callbacks.append(self._on_data)
         else:
-            self._start(index, machine, machine.queue.popleft())
+            self._start(index, machine, self._next_of(machine))
 
     def _on_data(self, event: simpy.Event) -> None:
         index, version = event.value
@@ -320,9 +323,13 @@ class DagSchedulingSimulation:
             self._catch_up()
             machine.holds = False
             self._pending_wakes -= 1
-            self._start(index, machine, machine.queue.popleft())
+            self._start(index, machine, self._next_of(machine))
             if not (self._asking or self._settling):
                 self._schedule_next_end()
+
+    def _next_of(self, machine: _Machine) -> int:
+        self._waiting -= 1
+        return machine.queue.popleft()
 
     def _start(self, index: int, machine: _Machine, node: int) -> None:
         problem, state, env = self.problem, self.state, self.env
@@ -342,9 +349,8 @@ class DagSchedulingSimulation:
         self._clocks.since_s[index] = env.now
         self._clocks.expected_end_s[index] = env.now + seconds + switch_s
         if self._factor is not None:
-            started = problem.instances.item(node) - state.unstarted.item(node) - 1
-            factor = self._factor.item(self._first_draw.item(node) + started)
-            seconds = max(self.scenario.noise_floor_s, seconds * factor)
+            machine.draw = self._next_draw(node)
+            seconds = max(self.scenario.noise_floor_s, seconds * self._factor.item(machine.draw))
         self._pending_wakes += 1
         self.log.add(env.now, START, node, index)
         if self._lingering is None:
@@ -359,8 +365,6 @@ class DagSchedulingSimulation:
         machine.work = None
         self._pending_wakes -= 1
         self.busy_s[index] += now_s - self._clocks.since_s.item(index)
-        if self._lingering is not None:
-            self._lingering.stop(index)
         self.log.add(now_s, END, node, index)
         if state.end(node, index, now_s):
             self._task_ended(node)
@@ -394,8 +398,9 @@ class DagSchedulingSimulation:
         """Make an event of the next end that frees a machine."""
         if self._lingering is None:
             return
-        for index, machine in enumerate(self._machines):
-            self._lingering.queued[index] = bool(machine.queue)
+        if not self._late:  # otherwise nothing waits for a running machine once a round is over
+            for index, machine in enumerate(self._machines):
+                self._lingering.queued[index] = bool(machine.queue)
         at_s = self._lingering.next_free_s()
         self._next_end += 1
         if at_s < np.inf:
@@ -410,13 +415,12 @@ class DagSchedulingSimulation:
 
     def _catch_up(self, at_s: float = 0.0) -> None:
         """Let everything end that has ended by now, or by the time given."""
-        while self._lingering is not None:
+        while self._lingering is not None and self._lingering.next_end_s <= max(at_s, self.env.now):
             index, passed = self._lingering.pass_until(max(at_s, self.env.now))
-            self.log.extend(passed)
+            if len(passed):
+                self.log.extend(passed)
             if index >= 0:
                 self._on_end(index)
-            elif index == NOBODY:
-                return
 
     def _task_ended(self, node: int) -> None:
         job = self.problem.job_of.item(node)
@@ -434,6 +438,7 @@ class DagSchedulingSimulation:
         state = self.state
         while len(machine.queue) > keep:
             state.unreserve(machine.queue.pop())
+            self._waiting -= 1
         if keep == 0 and machine.holds:
             machine.holds = False
             machine.version += 1
@@ -461,11 +466,20 @@ class DagSchedulingSimulation:
     def _draw_noise(self) -> None:
         """One factor per instance, whatever machine it will run on, so that every policy meets the same luck."""
         self._factor: NDArray[np.float64] | None = None
+        self._lost_draws: dict[int, list[int]] = {}
         if self.scenario.noise > 0:
             instances = self.problem.instances
             self._first_draw = np.cumsum(instances) - instances
             draws = self.streams["noise"].standard_normal(int(instances.sum()))
             self._factor = 1.0 + self.scenario.noise * draws
+
+    def _next_draw(self, node: int) -> int:
+        """The lowest instance that neither runs nor has ended; one that was lost keeps its factor."""
+        lost = self._lost_draws.get(node)
+        if lost:
+            return heappop(lost)
+        started = self.problem.instances.item(node) - self.state.unstarted.item(node) - 1
+        return self._first_draw.item(node) + started
 
     def _disturb(self) -> None:
         scenario = self.scenario
@@ -508,6 +522,7 @@ class DagSchedulingSimulation:
             self.lost_instances += 1
             self.log.add(self.env.now, LOST, machine.node, index)
             state.lose(machine.node)
+            heappush(self._lost_draws.setdefault(machine.node, []), machine.draw)
             machine.node = NOBODY
             self._pending_wakes -= 1
         state.up[index] = False
