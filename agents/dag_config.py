@@ -19,6 +19,7 @@ class DagTrainConfig:
     """PPO updates."""
     imitation_updates: int = 40
     """Updates at the start in which the heuristic is imitated."""
+    imitation_epochs: int = 6
     envs: int = 16
     """Episodes played side by side."""
     steps: int = 128
@@ -44,7 +45,17 @@ class DagTrainConfig:
     def __post_init__(self) -> None:
         if self.setting not in ("soc", "tpch"):
             raise ConfigError(f"setting is {self.setting!r}; choose one of soc, tpch")
-        for name in ("updates", "envs", "steps", "hidden", "minibatch", "epochs", "validate_every", "validation"):
+        for name in (
+            "updates",
+            "envs",
+            "steps",
+            "hidden",
+            "minibatch",
+            "epochs",
+            "imitation_epochs",
+            "validate_every",
+            "validation",
+        ):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; it has to be at least 1")
         for name in ("horizon", "learning_rate", "clip"):

@@ -49,18 +49,24 @@ class DagPlayer:
 
 
 class LearnedDagPolicy(DagPlayer):
-    """The agent in a folder; `world` is how the scenario has to be set for it."""
+    """The agent in a folder.
+
+    `world` is how the scenario has to be set for it, `open_only` whether the tasks that it orders go to open machines.
+    """
 
     def __init__(self, path: str | Path) -> None:
         self.folder = Path(path)
         self.description = folder.read(self.folder, columns())
         self.world: dict[str, Any] = dict(self.description["world"])
+        self.open_only = bool(self.description["open_only"])
         super().__init__(GraphWeights.load(self.folder / folder.WEIGHTS))
 
 
-def write_agent(target: Path, weights: GraphWeights, world: dict[str, Any], training: dict[str, Any]) -> None:
-    """Write the folder of an agent; `world` are the fields of the scenario that it plays with."""
-    kind = {"scenario": "dag-scheduling", "network": "graph", "world": world}
+def write_agent(
+    target: Path, weights: GraphWeights, world: dict[str, Any], open_only: bool, training: dict[str, Any]
+) -> None:
+    """Write the folder of an agent; for `world` and `open_only` see LearnedDagPolicy."""
+    kind = {"scenario": "dag-scheduling", "network": "graph", "world": world, "open_only": open_only}
     folder.write(target, kind, columns(), weights.save, training)
 
 

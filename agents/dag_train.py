@@ -42,6 +42,8 @@ from clustersim.scenarios.dag_scheduling import DagScheduling
 TRAINING_SEED, VALIDATION_SEED = 1_000_000, 900_000
 """The first of each; benchmarks use small seeds, so they stay held out."""
 
+IMITATION_RATE = 1e-3
+
 Progress = Callable[[str], None]
 
 
@@ -59,6 +61,7 @@ def train(config: DagTrainConfig, out: Path, command: str, progress: Progress = 
     judge = _Judge(setting, config, out, command, progress)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     for update in range(config.imitation_updates):
+        set_rate(optimizer, IMITATION_RATE)
         loss = _imitate(network, optimizer, games, config, rng)
         if (update + 1) % config.validate_every == 0:
             judge.look(network, "imitation", update + 1, games.decisions, f"loss {loss:.4f}")
@@ -101,12 +104,13 @@ class _Games:
         return stacked | {"mask": np.stack(self.masks)}
 
     def taught(self) -> NDArray[np.int64]:
-        """What the heuristic would do in each game, as actions."""
+        """What the heuristic would do in each game, as actions; the first legal one where that is out of sight."""
         actions = []
-        for env, teacher in zip(self.envs, self._teachers, strict=True):
+        for env, teacher, mask in zip(self.envs, self._teachers, self.masks, strict=True):
             decision = env.decision
             assert decision is not None
-            actions.append(env.from_candidate(teacher.act(decision)))
+            action = env.from_candidate(teacher.act(decision))
+            actions.append(int(mask.argmax()) if action < 0 else action)
         return np.array(actions)
 
     def step(self, actions: NDArray[np.int64]) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.bool_]]:
@@ -156,12 +160,13 @@ def _imitate(
         own = draw(np.exp(log_p.numpy()), rng)
         games.step(np.where(rng.random(len(taught)) < 0.5, taught, own))
     data, losses = _tensors(steps), []
-    for rows in minibatches(len(data["action"]), config.minibatch, rng):
-        part = {name: values[rows] for name, values in data.items()}
-        log_p, _ = _look(network, part)
-        loss = -log_p.gather(1, part["action"][:, None]).mean()
-        descend(network, optimizer, loss)
-        losses.append(float(loss.detach()))
+    for _ in range(config.imitation_epochs):
+        for rows in minibatches(len(data["action"]), config.minibatch, rng):
+            part = {name: values[rows] for name, values in data.items()}
+            log_p, _ = _look(network, part)
+            loss = -log_p.gather(1, part["action"][:, None]).mean()
+            descend(network, optimizer, loss)
+            losses.append(float(loss.detach()))
     return float(np.mean(losses))
 
 
@@ -282,7 +287,7 @@ class _Judge:
             "validation_ratio": score,
         }
         candidate = self.out / "candidate"
-        write_agent(candidate, weights, self.setting.world, training)
+        write_agent(candidate, weights, self.setting.world, self.setting.open_only, training)
         for file in candidate.iterdir():
             os.replace(file, self.out / file.name)  # a kill leaves the agent before or this one, never half a file
         shutil.rmtree(candidate)

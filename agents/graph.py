@@ -31,6 +31,9 @@ MESSAGE_SCALE = 0.5
 SUM_SCALE = 0.02
 """Sums over successors and over all tasks are scaled by these, so that activations stay near 1."""
 
+READY = [column.name for column in TASK_COLUMNS].index("ready")
+POSSIBLE = [column.name for column in PAIR_COLUMNS].index("possible")
+
 PARAMETERS = {
     *(f"{layer}.{part}" for layer in ("task", "score", "whole") for part in ("weight", "bias")),
     *(f"{layer}.{index}.weight" for layer in ("send", "gather") for index in range(ROUNDS)),
@@ -121,7 +124,12 @@ def torch_network(hidden: int, dispatches: bool) -> torch.nn.Module:
             if dispatches:
                 self.score_pair = linear(len(PAIR_COLUMNS))
             self.logit = linear(hidden, 1)
-            self.value = nn.Sequential(nn.Linear(pooled + hidden, 2 * hidden), nn.ReLU(), nn.Linear(2 * hidden, 1))
+            with torch.no_grad():
+                # Inputs are logarithms over 4, so their differences are small.
+                self.task.weight *= 4
+                if dispatches:
+                    self.score_pair.weight *= 4
+            self.value = nn.Sequential(nn.Linear(pooled + 2 * hidden, 2 * hidden), nn.ReLU(), nn.Linear(2 * hidden, 1))
 
         def forward(self, seen: dict[str, torch.Tensor]) -> tuple[torch.Tensor, torch.Tensor]:
             mask = seen["task_mask"][:, :, None]
@@ -141,11 +149,16 @@ def torch_network(hidden: int, dispatches: bool) -> torch.nn.Module:
                 rows = (seen["slot_row"].long() - 1).clamp(min=0)
                 chosen = state.gather(1, rows[:, :, None].expand(-1, -1, hidden))
                 pairs = self.score_pair(seen["pairs"]).unflatten(1, (rows.shape[1], -1))
-                score = (self.score(chosen) + common)[:, :, None] + pairs
+                score = ((self.score(chosen) + common)[:, :, None] + pairs).flatten(1, 2)
+                possible = seen["pairs"][:, :, POSSIBLE, None]
             else:
                 score = self.score(state) + common
-            logits = self.logit(torch.relu(score)).squeeze(-1).flatten(1)
-            return logits, self.value(torch.cat([pooled, whole], dim=1)).squeeze(1)
+                possible = seen["tasks"][:, :, READY, None]
+            score = torch.relu(score)
+            # What can be chosen tells the critic how long the machines are busy.
+            choice = (score * possible).sum(1) / possible.sum(1).clamp(min=1)
+            value = self.value(torch.cat([pooled, whole, choice], dim=1))
+            return self.logit(score).squeeze(-1), value.squeeze(1)
 
     return GraphNetwork()
 

@@ -26,48 +26,49 @@ WINDOWS = 64
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Reach:
-    """How far from the two ends of its job a node is at least; both (N, M), by the machine that runs it.
+    """How far from the two ends of its job a node is at least; all (N, M), by the machine that runs it.
 
-    `head_s`: the earliest start. `tail_s`: from the node's end to the end of its job. Both inf where it cannot run.
+    `head_s`: the earliest start. `length_s`: the run time. `tail_s`: from the node's end to the end of its job.
+    All are inf where it cannot run. Where tasks have several instances or a warm-up the shape is (N, 1), over all
+    machines: then each of them works on the task at the pace of the fastest one, and data take no time.
     """
 
     head_s: Floats
+    length_s: Floats
     tail_s: Floats
 
 
-def reach_of(problem: DagProblem, release_s: Floats, busy: Busy, data_at_s: Floats | None = None) -> Reach:
-    """Heads and tails of all nodes.
+def earliest_s_of(problem: DagProblem, release_s: Floats, data_at_s: Floats | None = None) -> Floats:
+    """What starts wait for apart from predecessors, (N, M): the release of the job, and data from outside the problem.
 
-    `data_at_s`, shape (N, M): when data from outside the problem are there; a node does not start before.
+    `data_at_s`, shape (N, M): when the latter are at each machine.
     """
-    earliest_s = np.repeat(release_s[problem.job_of][:, None], problem.machines, axis=1)
-    if data_at_s is not None:
-        earliest_s = np.maximum(earliest_s, data_at_s)
+    earliest_s = np.repeat(release_s[problem.job_of][:, None], problem.machines, axis=1).astype(np.float64)
+    return earliest_s if data_at_s is None else np.maximum(earliest_s, data_at_s)
+
+
+def reach_of(problem: DagProblem, earliest_s: Floats, busy: Busy) -> Reach:
+    """Heads and tails of all nodes."""
     # Copies, so that both directions have arrays of one kind and the kernel is compiled once.
-    links = np.array(problem.latency_s), np.array(problem.s_per_byte)
-    links_back = np.array(problem.latency_s.T, order="C"), np.array(problem.s_per_byte.T, order="C")
+    length_s, links = np.array(problem.run_time_s), (np.array(problem.latency_s), np.array(problem.s_per_byte))
+    if problem.instances.max() > 1 or problem.warm_up_s.any():
+        rounds = -(-problem.instances // problem.machines)
+        length_s = (problem.warm_up_s + rounds * problem.run_time_s.min(axis=1))[:, None]
+        earliest_s = earliest_s.min(axis=1, keepdims=True)
+        links, busy = (np.zeros((1, 1)), np.zeros((1, 1))), Busy.nothing(1)
+    back = np.array(links[0].T, order="C"), np.array(links[1].T, order="C")
+    free, at_once = Busy.nothing(length_s.shape[1]), np.zeros_like(earliest_s)
     before = problem.pred_start, problem.pred, problem.pred_bytes
     after = problem.succ_start, problem.succ, problem.succ_bytes
-    free, run_time_s = Busy.nothing(problem.machines), problem.run_time_s
-    head_s = _distances(
-        np.array(problem.order), *before, run_time_s, *links, earliest_s, busy.start_s, busy.finish_s, busy.count
-    )
-    tail_s = _distances(
-        np.array(problem.order[::-1], order="C"),
-        *after,
-        run_time_s,
-        *links_back,
-        np.zeros_like(earliest_s),
-        free.start_s,
-        free.finish_s,
-        free.count,
-    )
-    return Reach(head_s, tail_s)
+    ahead, reverse = np.array(problem.order), np.array(problem.order[::-1], order="C")
+    head_s = _distances(ahead, *before, length_s, *links, earliest_s, busy.start_s, busy.finish_s, busy.count)
+    tail_s = _distances(reverse, *after, length_s, *back, at_once, free.start_s, free.finish_s, free.count)
+    return Reach(head_s, length_s, tail_s)
 
 
 def job_bounds_s(problem: DagProblem, reach: Reach) -> Floats:
     """Seconds before which each job cannot end, shape (J,): its critical path, data included."""
-    through_s = (reach.head_s + problem.run_time_s + reach.tail_s).min(axis=1)
+    through_s = (reach.head_s + reach.length_s + reach.tail_s).min(axis=1)
     return np.maximum.reduceat(through_s, problem.first_node[:-1])
 
 
@@ -83,7 +84,7 @@ def area_bound_s(problem: DagProblem, reach: Reach, busy: Busy, at_least_s: floa
     begin_s, end_s = busy.start_s[machine, slot], busy.finish_s[machine, slot]
     reserved_s = np.full((len(machine), machines), np.inf)
     reserved_s[np.arange(len(machine)), machine] = end_s - begin_s
-    work_s = np.concatenate((problem.run_time_s, reserved_s))
+    work_s = np.concatenate((_work_s(problem), reserved_s))
     head_s = np.concatenate((reach.head_s.min(axis=1), begin_s))
     tail_s = np.concatenate((reach.tail_s.min(axis=1), at_least_s - end_s))
     tails = np.unique(tail_s)
@@ -100,9 +101,26 @@ def area_bound_s(problem: DagProblem, reach: Reach, busy: Busy, at_least_s: floa
 
 def makespan_bound_s(problem: DagProblem, release_s: Floats, busy: Busy, data_at_s: Floats | None = None) -> float:
     """Seconds before which no schedule ends all nodes: the best of paths and area."""
-    reach = reach_of(problem, release_s, busy, data_at_s)
+    reach = reach_of(problem, earliest_s_of(problem, release_s, data_at_s), busy)
     path_s = float(job_bounds_s(problem, reach).max())
     return max(path_s, area_bound_s(problem, reach, busy, path_s))
+
+
+def job_time_bound_s(problem: DagProblem, reach: Reach) -> float:
+    """What the ends of all jobs add up to at least: the k-th to end has to wait for the work of the k smallest."""
+    path_s, all_work_s = np.sort(job_bounds_s(problem, reach)), _work_s(problem)
+    by_speed = _by_speed(problem.run_time_s)
+    best_s = float(path_s.sum())
+    for weight in (by_speed, _dearest(all_work_s, by_speed, WEIGHT_STEPS)):
+        work_s = np.add.reduceat(_priced(all_work_s, weight), problem.first_node[:-1])
+        done_s = reach.head_s.min() + np.cumsum(np.sort(work_s))
+        best_s = max(best_s, float(np.maximum(path_s, done_s).sum()))
+    return best_s
+
+
+def _work_s(problem: DagProblem) -> Floats:
+    """Seconds that each machine would need for all of a node, shape (N, M); some instance is the first somewhere."""
+    return problem.instances[:, None] * problem.run_time_s + problem.warm_up_s[:, None]
 
 
 def _by_speed(run_time_s: Floats) -> Floats:

@@ -104,9 +104,25 @@ def _dispatched(player: Callable[[], Policy]) -> Team:
     return Team(lambda: {DISPATCH: player()}, {"decide": "dispatch", "binding": "late"})
 
 
+def _listed(player: Callable[[], Policy]) -> Team:
+    """Every machine runs what a plan says, and waits for it."""
+    return Team(lambda: {DISPATCH: player()}, {"decide": "dispatch", "binding": "firm", "linger": False})
+
+
 def _planned(planner: Planner) -> Team:
-    """The plan's own order on every machine."""
-    return Team(lambda: {DISPATCH: PlanPolicy(planner)}, {"decide": "dispatch", "binding": "firm", "linger": False})
+    return _listed(lambda: PlanPolicy(planner))
+
+
+def _dag_cp_sat() -> Policy:
+    from clustersim.baselines.dag_cp_sat import CpSatPlan
+
+    return CpSatPlan()
+
+
+def _dag_cp_sat_rolling() -> Policy:
+    from clustersim.baselines.dag_cp_sat import CpSatRolling
+
+    return CpSatRolling()
 
 
 TEAMS: dict[str, dict[str, Team]] = {
@@ -138,6 +154,8 @@ TEAMS: dict[str, dict[str, Team]] = {
         "lookahead-heft": _planned(plan_lookahead_heft),
         "cpop": _planned(plan_cpop),
         "peft": _planned(plan_peft),
+        "cp-sat": _listed(_dag_cp_sat),
+        "cp-sat-rolling": _listed(_dag_cp_sat_rolling),
     },
 }
 """Scenario -> name -> a team, for what takes more than the scenario's main role."""

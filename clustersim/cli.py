@@ -14,6 +14,7 @@ from rich.console import Console
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from clustersim.agents.config import TrainConfig
+from clustersim.agents.dag_config import DagTrainConfig
 from clustersim.agents.packing_config import PackingTrainConfig
 from clustersim.errors import ClustersimError, ConfigError
 
@@ -140,12 +141,141 @@ class BenchPodPacking:
 
 
 @dataclass(frozen=True)
+class BenchDagScheduling:
+    """Compare schedulers of dependent tasks on one trace: a table, runs.parquet, summary.json and report.html.
+
+    With --sweep the same for several values of one option. Options of a trace that are not given have the trace's own
+    defaults; one that a trace does not have is refused.
+    """
+
+    trace: str = "layered"
+    """wfinstances, tpch, alibaba2018, soc; generated, without any file: layered, fork-join, topcuoglu, montage; known
+    to the second: topcuoglu-2002, insertion-5, arabnejad-2014; or a file or folder in one of the upstream layouts."""
+    policies: str | None = None
+    """Comma-separated names of built-in policies and folders of trained agents; by default all built-in ones but the
+    solver."""
+    seeds: int = 10
+    """Number of seeds, from the first seed on."""
+    first_seed: int = FIRST_SEED
+    each: bool = False
+    """Play every job of the trace alone, each with all seeds, instead of what the seeds draw; values are averaged over
+    the seeds of a job, and intervals are over jobs."""
+    machines: int | None = None
+    """Number of machines."""
+    job_count: int | None = None
+    """Jobs of an episode."""
+    arrivals: Literal["batch", "poisson", "trace"] | None = None
+    """batch: all jobs at time 0. poisson: at random. trace: at their recorded times."""
+    load: float | None = None
+    """Offered load of jobs that arrive, such as 0.8."""
+    interarrival_s: float | None = None
+    """Mean time between two arrivals, instead of a load."""
+    ccr: float | None = None
+    """Communication to computation ratio."""
+    heterogeneity: float | None = None
+    """Speed of the fastest machine over that of the slowest, at most."""
+    tasks: str | None = None
+    """Tasks of a job: 50, or 10-500."""
+    bytes_per_s: float | None = None
+    """Bandwidth of every link."""
+    latency_s: float | None = None
+    """Latency of every link."""
+    switch_s: float | None = None
+    """tpch: what a machine loses before it serves another job."""
+    sizes: str | None = None
+    """tpch: input sizes, comma-separated, such as 2g,10g."""
+    profile: Literal["top", "wifi", "mixed"] | None = None
+    """soc: which jobs and which system on a chip."""
+    soc: str | None = None
+    """The SoC file of a DS3 job that is given by its path."""
+    shape: float | None = None
+    """topcuoglu: height and width of the graphs."""
+    out_degree: int | None = None
+    """topcuoglu: successors of a task."""
+    beta: float | None = None
+    """topcuoglu: how much run times differ between machines, 0 to 2."""
+    width: int | None = None
+    """fork-join: parallel tasks."""
+    noise: float = 0.0
+    """Standard deviation of a run time as a share of it, such as 0.3."""
+    max_jobs: int | None = None
+    """Jobs admitted at once; further ones wait outside."""
+    slowdown_every_s: float = float("inf")
+    """Mean time until a machine is slowed down; infinite: never."""
+    slowdown_s: float = 60.0
+    """Mean duration of a slow-down."""
+    slowdown_rate: float = 0.5
+    """Speed during a slow-down, as a share."""
+    failure_every_s: float = float("inf")
+    """Mean time until a machine fails; infinite: never."""
+    repair_s: float = 60.0
+    """Mean time to repair."""
+    clock: float = 1.0
+    """Machines with several operating points run at the lowest of at least this share of their highest clock."""
+    gap: bool = False
+    """Show makespans also as distance to a proven bound: CP-SAT's within its budget, or that of paths and areas."""
+    budget: float | None = None
+    """How long CP-SAT may search for one plan or bound: seconds, counted in its own operations. By default 10, and 0.5
+    where it plans again and again (cp-sat-rolling)."""
+    sweep: Literal["noise", "load", "ccr", "machines"] | None = None
+    """Play several values of this option, each in a folder of its own below --out."""
+    sweep_values: str | None = None
+    """Comma-separated. By default noise 0 to 0.5, load 0.2 to 0.9, ccr 0.1 to 10, machines 2 to 32."""
+    reference: str | None = None
+    """The policy that the others are compared with; by default heft, or the first when that is not among them."""
+    jobs: int = 1
+    """Processes; the numbers are the same for any number of them."""
+    out: Path | None = None
+    """Folder for the results; the same command resumes there. By default results/dag-scheduling-TRACE."""
+
+    def run(self, command_line: str) -> None:
+        from clustersim.bench.dag_benchmark import run_dag
+        from clustersim.bench.dag_scheduling import WORLD, DagBench
+        from clustersim.bench.dag_sweep import sweep_of
+        from clustersim.bench.dag_sweep_benchmark import run_sweep
+        from clustersim.bench.dag_teams import SCENARIO, default_policies
+        from clustersim.traces.dag_load import DagOptions
+
+        _require_counts(self.seeds, self.first_seed, self.jobs)
+        if self.job_count is not None and self.job_count < 1:
+            raise ConfigError(f"--job-count is {self.job_count}; it has to be at least 1")
+        special = {
+            "jobs": self.job_count,
+            "tasks": _range("--tasks", self.tasks),
+            "sizes": self.sizes and _names(self.sizes),
+        }
+        options = {name: special.get(name, getattr(self, name)) for name in vars(DagOptions())}
+        bench = DagBench(
+            self.trace,
+            DagOptions(**options),
+            self.first_seed,
+            self.each,
+            clock=self.clock,
+            gap=self.gap,
+            budget_s=self.budget,
+            **{name: getattr(self, name) for name in WORLD},
+        )
+        policies = default_policies() if self.policies is None else _names(self.policies)
+        reference = self.reference or ("heft" if "heft" in policies else next(iter(policies), ""))
+        kind = (["each"] if self.each else []) + ([self.sweep] if self.sweep else [])
+        out = self.out or Path("results") / "-".join((SCENARIO, Path(self.trace).name, *kind))
+        if self.sweep is not None:
+            sweep = sweep_of(bench, self.sweep, self.sweep_values)
+            run_sweep(sweep, policies, self.seeds, out, self.jobs, reference, command_line, Console())
+        elif self.sweep_values is not None:
+            raise ConfigError(f"--sweep-values is {self.sweep_values!r}, which has no effect without --sweep")
+        else:
+            run_dag(bench, policies, self.seeds, out, self.jobs, reference, command_line, Console())
+
+
+@dataclass(frozen=True)
 class Bench:
     """Compare policies on a benchmark: a table, runs.parquet, summary.json and report.html."""
 
     benchmark: (
         Annotated[BenchPodPlacement, subcommand("pod-placement")]
         | Annotated[BenchPodPacking, subcommand("pod-packing")]
+        | Annotated[BenchDagScheduling, subcommand("dag-scheduling")]
     )
 
     def run(self, command_line: str) -> None:
@@ -234,12 +364,47 @@ class TrainPodPacking:
 
 
 @dataclass(frozen=True)
+class TrainDagScheduling:
+    """Train a scheduler of dependent tasks: it imitates a heuristic, then improves by PPO."""
+
+    out: Path
+    """Folder for the agent, the best on validation seeds so far at any time, and its log."""
+    config: DagTrainConfig = field(default_factory=DagTrainConfig)
+    evaluation_seeds: int = 10
+    """Seeds of the comparison with heuristics at the end; 0: none."""
+
+    def run(self, command_line: str) -> None:
+        _require_agents_extra()
+        from clustersim.agents.dag_train import train
+
+        if self.evaluation_seeds < 0:
+            raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 0")
+        try:
+            train(self.config, self.out, command_line, progress=lambda line: print(line, file=sys.stderr, flush=True))
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"interrupted, the best agent so far is kept in {self.out}") from None
+        if self.evaluation_seeds:
+            soc = self.config.setting == "soc"
+            heuristics = "heft-rt,met,etf,fifo" if soc else "fair,weighted-fair,sjf,fifo"
+            BenchDagScheduling(
+                trace=self.config.setting,
+                load=0.95 if soc else None,
+                noise=0.3 if soc else 0.0,
+                policies=f"{heuristics},{self.out}",
+                reference=heuristics.split(",")[0],
+                seeds=self.evaluation_seeds,
+                out=self.out / "evaluation",
+            ).run(command_line)
+
+
+@dataclass(frozen=True)
 class Train:
     """Train an agent and compare it with the baselines on held-out seeds."""
 
     scenario: (
         Annotated[TrainPodPlacement, subcommand("pod-placement")]
         | Annotated[TrainPodPacking, subcommand("pod-packing")]
+        | Annotated[TrainDagScheduling, subcommand("dag-scheduling")]
     )
 
     def run(self, command_line: str) -> None:
@@ -314,6 +479,8 @@ class Speed:
     """Measure decisions/s and environment steps/s on this machine, as a ratio to bare SimPy timeouts/s."""
 
     trace: str = "openb-like"
+    dag_trace: str = "layered"
+    """What DAG scheduling is measured on: layered, or such as tpch, where its files are."""
     seconds: float = 2.0
     """How long to measure each figure."""
 
@@ -321,15 +488,16 @@ class Speed:
         from rich import box
         from rich.table import Table
 
-        from clustersim.bench.speed import full_fgd_run, measure
+        from clustersim.bench.speed import full_fgd_run, measure, measure_dags
         from clustersim.traces import load
+        from clustersim.traces.dag_load import dag_source
 
         workload = load(self.trace)
         full = full_fgd_run(workload)  # first, so that the peak of memory is its own
         table = Table("what", box=box.SIMPLE_HEAD)
-        for heading in ("nodes", "per second", "ratio to bare SimPy timeouts/s"):
+        for heading in ("nodes or machines", "per second", "ratio to bare SimPy timeouts/s"):
             table.add_column(heading, justify="right")
-        for figure in measure(workload, self.seconds):
+        for figure in (*measure(workload, self.seconds), *measure_dags(dag_source(self.dag_trace), self.seconds)):
             table.add_row(figure.what, f"{figure.nodes:,}", f"{figure.per_s:,.0f}", f"{figure.ratio:.4f}")
         console = Console()
         console.print(f"speed on {workload.name}", table)
@@ -393,6 +561,17 @@ def _require_counts(seeds: int, first_seed: int, jobs: int) -> None:
 
 def _names(text: str) -> tuple[str, ...]:
     return tuple(name.strip() for name in text.split(",") if name.strip())
+
+
+def _range(name: str, text: str | None) -> tuple[int, int] | None:
+    """One whole number, or two with a dash between."""
+    if text is None:
+        return None
+    least, _, most = text.partition("-")
+    try:
+        return int(least), int(most or least)
+    except ValueError:
+        raise ConfigError(f"{name} is {text!r}; give a whole number such as 50, or two such as 10-500") from None
 
 
 def _print(text: str) -> None:

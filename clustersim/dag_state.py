@@ -161,6 +161,23 @@ class DagState:
             )
         )
 
+    def extend(self, machine: int, nodes: Ints, now_s: float) -> None:
+        """Expect the machine to serve the nodes, one after the other, behind what it serves last."""
+        problem = self.problem
+        _extend(
+            machine,
+            nodes,
+            now_s,
+            problem.run_time_s,
+            problem.warm_up_s,
+            problem.job_of,
+            self.view.switch_s,
+            self.data_at_s,
+            self.free_at_s,
+            self.tail_node,
+            self.tail_job,
+        )
+
     def incoming_bytes(self, node: int, machine: int) -> float:
         """What an instance that starts on the machine gets from other machines."""
         problem = self.problem
@@ -189,6 +206,29 @@ def expected_s(
         if tail_job[machine] != job_of[node] and tail_job[machine] >= 0:
             expected += switch_s
     return expected
+
+
+@njit(cache=True)
+def _extend(
+    machine: int,
+    nodes: Ints,
+    now_s: float,
+    run_time_s: Floats,
+    warm_up_s: Floats,
+    job_of: Ints,
+    switch_s: float,
+    data_at_s: Floats,
+    free_at_s: Floats,
+    tail_node: Ints,
+    tail_job: Ints,
+) -> None:
+    for node in nodes:
+        start_s = max(now_s, free_at_s[machine], data_at_s[node, machine])
+        free_at_s[machine] = start_s + expected_s(
+            node, machine, run_time_s, warm_up_s, job_of, switch_s, tail_node, tail_job
+        )
+        tail_node[machine] = node
+        tail_job[machine] = job_of[node]
 
 
 @njit(cache=True)

@@ -4,6 +4,7 @@ python docs/build.py                                       docs/environments.md
 python docs/build.py results NAME FOLDER TITLE COMMAND     docs/results/NAME.md and its figure, from a benchmark
 python docs/build.py published RESULTS                     docs/results/fgd-table.md from RESULTS/openb-*
 python docs/build.py packing NAME FOLDER COMMAND           docs/results/NAME.md and its figure, from bench pod-packing
+python docs/build.py dag NAME FOLDER TITLE COMMAND         the same from bench dag-scheduling, swept or not
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Any
 import pandas as pd
 
 from clustersim.baselines.published import FGD_ALLOCATION_AT_100, FGD_POLICIES
-from clustersim.bench.comparison import ABSENT, Column
+from clustersim.bench.comparison import ABSENT, Column, comparison, main_metrics, units
+from clustersim.bench.dag_plots import plot_sweep
+from clustersim.bench.dag_sweep_report import sections, sweep_columns
 from clustersim.bench.metrics import MetricInfo
 from clustersim.bench.outcome_charts import LAYERS, plot_outcomes
 from clustersim.bench.packing_grid import REPLICA_SETS
@@ -224,6 +227,67 @@ def packing(name: str, folder: Path, command: str) -> str:
 """
 
 
+def dag(name: str, folder: Path, title: str, command: str) -> str:
+    """The page of a finished DAG scheduling benchmark or sweep: its tables and a figure of what ranks the policies."""
+    summary = json.loads((folder / "summary.json").read_text())
+    metrics = [MetricInfo(**info) for info in summary["metrics"]]
+    if "sweep" in summary:
+        parts = [
+            f"## {section.heading}\n\n{section.note}\n\n{_markdown(sweep_columns(summary, section))}"
+            for section in sections(summary, metrics)
+        ]
+    else:
+        policy, *columns = comparison(summary, metrics)
+        labels = {info.label for info in main_metrics(metrics)}
+        parts = [_markdown([policy, *(column for column in columns if column.header[0] in labels)])]
+        parts += ["## Further figures", _markdown([policy, *(c for c in columns if c.header[0] not in labels)])]
+    _dag_figure(name, summary, metrics)
+    unit, values = units(summary)
+    seeds = summary["seeds"]
+    over = f"seeds {seeds[0]}-{seeds[-1]}" if len(seeds) > 1 else f"seed {seeds[0]}"
+    if unit == "job":
+        over = f"{len(values)} jobs, each averaged over {over}"
+    return f"""# {title}
+
+Mean and 95 % confidence interval (Student t) over {over}; differences and ratios are paired by {unit}.
+Trace `{Path(summary["trace"]).name}`; written {datetime.now(UTC):%Y-%m-%d} at commit {_commit()}. How to read it:
+[DAG scheduling](../dag-scheduling.md).
+
+```
+{command}
+```
+
+![the same as a figure](../images/{name}.png)
+
+{f"{chr(10)}{chr(10)}".join(parts)}
+"""
+
+
+def _dag_figure(name: str, summary: dict[str, Any], metrics: list[MetricInfo]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    info = main_metrics(metrics)[0]
+    if "sweep" in summary:
+        kinds = ("ratios", "degradation") if "degradation" in summary else ("mean", "ratios")
+        shown = [s for s in sections(summary, metrics) if s.info == info and s.kind in kinds]
+        drawing, panels = plt.subplots(
+            1, len(shown), figsize=(6.5 * len(shown), 4.6), squeeze=False, layout="constrained"
+        )
+        for ax, section in zip(panels[0], shown, strict=True):
+            plot_sweep(ax, summary, section)
+        drawing.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    else:
+        policies = summary["policies"]
+        drawing, ax = plt.subplots(figsize=(8, 1.6 + 0.32 * len(policies)), layout="constrained")
+        plot_estimates(ax, policies, info)
+    (HERE / "images").mkdir(exist_ok=True)
+    drawing.savefig(HERE / "images" / f"{name}.png", dpi=110)
+    plt.close(drawing)
+
+
 def _markdown(columns: list[Column]) -> str:
     head = "| " + " | ".join(" ".join(filter(None, column.header)) for column in columns) + " |"
     rows = zip(*(column.cells for column in columns), strict=True)
@@ -286,6 +350,10 @@ if __name__ == "__main__":
         (HERE / "results" / f"{page}.md").write_text(results(page, folder, title, command))
     elif sys.argv[1:2] == ["published"]:
         (HERE / "results" / "fgd-table.md").write_text(published(Path(sys.argv[2])))
+    elif sys.argv[1:2] == ["dag"]:
+        page, folder, title, command = sys.argv[2], Path(sys.argv[3]), *sys.argv[4:6]
+        (HERE / "results").mkdir(exist_ok=True)
+        (HERE / "results" / f"{page}.md").write_text(dag(page, folder, title, command))
     elif sys.argv[1:2] == ["packing"]:
         page, folder, command = sys.argv[2], Path(sys.argv[3]), sys.argv[4]
         (HERE / "results").mkdir(exist_ok=True)

@@ -34,6 +34,12 @@ def squash(x: float) -> float:
     return min(MOST, log1p(max(0.0, x)) / 4.0)
 
 
+@njit(cache=True, inline="always")
+def eighth(x: float) -> float:
+    """A number of any size in [0, 4]: x / 8. Beside its logarithm it lets a network add times up."""
+    return min(MOST, max(0.0, x) / 8.0)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Known:
     """What is known of an episode from the start."""
@@ -41,7 +47,7 @@ class Known:
     scale_s: float
     rank_s: Floats  # (N,) upward rank
     tail_s: Floats  # (N,) at best, with all instances
-    constant: Float32s  # (N, 6) the columns of a task that never change
+    constant: Float32s  # (N, 7) the columns of a task that never change
 
 
 def known(problem: DagProblem) -> Known:
@@ -50,7 +56,7 @@ def known(problem: DagProblem) -> Known:
     rank, tail = upward_rank(problem), tail_s(problem)
     times = (problem.mean_run_time_s, problem.run_time_s.min(axis=1), rank, tail, problem.warm_up_s)
     logs = [np.minimum(MOST, np.log1p(np.maximum(0.0, time / scale)) / 4) for time in times]
-    parts = [np.minimum(MOST, np.log1p(problem.instances) / 4), *logs]
+    parts = [np.minimum(MOST, np.log1p(problem.instances) / 4), *logs, np.minimum(MOST, rank / scale / 8)]
     return Known(scale, rank, tail, np.stack(parts, axis=1).astype(np.float32))
 
 
@@ -124,16 +130,19 @@ TASK_COLUMNS = (
            lambda t: squash(t.known.tail_s[t.siblings].max() / t.known.scale_s)),
     Column("job_age", "time since its job arrived", 0, MOST,
            lambda t: squash((t.now_s - t.view.arrival_s[t.job]) / t.known.scale_s)),
-    Column("job_machines", "share of the machines that serve its job", 0, 1,
-           lambda t: float(((t.view.tail_job == t.job) & ~t.view.open & t.view.up).mean())),
+    Column("job_machines", "squash(machines that serve its job)", 0, MOST,
+           lambda t: squash(float(((t.view.tail_job == t.job) & ~t.view.open & t.view.up).sum()))),
     Column("job_place", "1 / (1 + jobs in the system that came before)", 0, 1,
            lambda t: 1.0 / (1 + int((t.active_jobs < t.job).sum()))),
     Column("work", "time of its instances not started, per machine", 0, MOST,
            lambda t: squash(t.view.unstarted[t.node] * t.view.problem.mean_run_time_s[t.node]
                             / len(t.view.up) / t.known.scale_s)),
-    Column("machines", "share of the machines that run it", 0, 1,
-           lambda t: t.view.running[t.node] / len(t.view.up)),
+    Column("machines", "squash(machines that run it)", 0, MOST, lambda t: squash(float(t.view.running[t.node]))),
     Column("local", "share of the open machines that served its job last", 0, 1, _share_open_and_local),
+    Column("rank_plain", "upward rank, not as a logarithm", 0, MOST,
+           lambda t: eighth(t.known.rank_s[t.node] / t.known.scale_s)),
+    Column("job_work_plain", "work left of its job, per machine, not as a logarithm", 0, MOST,
+           lambda t: eighth(t.work_s() / len(t.view.up) / t.known.scale_s)),
 )  # fmt: skip
 
 PAIR_COLUMNS = (
@@ -148,6 +157,8 @@ PAIR_COLUMNS = (
     Column("open", "1 if the machine is idle and unreserved", 0, 1, lambda p: float(p.is_open)),
     Column("queue", "run time of this machine's queue relative to the longest", 0, 1,
            lambda p: p.ratio(p.machine_wait_s, p.longest_wait_s)),
+    Column("finish_plain", "until it would end, not as a logarithm", 0, MOST,
+           lambda p: eighth(p.finish_s / p.scale_s)),
 )  # fmt: skip
 
 
@@ -262,7 +273,7 @@ def fill_tasks(  # type: ignore[no-untyped-def]
 ):
     """Write the table of tasks, the edges between them (predecessor's and successor's row), and the state."""
     jobs, machines = len(admitted), len(up)
-    of_job = np.zeros((jobs, 6), dtype=np.float32)
+    of_job = np.zeros((jobs, 7), dtype=np.float32)
     serving, local, opened, wait_s = np.zeros(jobs), np.zeros(jobs), 0, 0.0
     for machine in range(machines):
         job = tail_job[machine]
@@ -286,9 +297,10 @@ def fill_tasks(  # type: ignore[no-untyped-def]
         of_job[job, 0] = squash(work_s / machines / scale_s)
         of_job[job, 1] = squash(path_s / scale_s)
         of_job[job, 2] = squash((now_s - arrival_s[job]) / scale_s)
-        of_job[job, 3] = serving[job] / machines
+        of_job[job, 3] = squash(serving[job])
         of_job[job, 4] = 1.0 / (1 + place)
         of_job[job, 5] = local[job] / max(1, opened)
+        of_job[job, 6] = eighth(work_s / machines / scale_s)
         place += 1
     edge = 0
     for row in range(used):
@@ -302,8 +314,10 @@ def fill_tasks(  # type: ignore[no-untyped-def]
         for column in range(5):
             tasks[row, 10 + column] = of_job[job_of[node], column]
         tasks[row, 15] = squash(unstarted[node] * mean_run_time_s[node] / machines / scale_s)
-        tasks[row, 16] = running[node] / machines
+        tasks[row, 16] = squash(float(running[node]))
         tasks[row, 17] = of_job[job_of[node], 5]
+        tasks[row, 18] = constant[node, 6]
+        tasks[row, 19] = of_job[job_of[node], 6]
         for index in range(succ_start[node], succ_start[node + 1]):
             target = row_of_node[succ[index]]
             if target >= 0 and edge < len(edges):
@@ -368,3 +382,4 @@ def fill_pairs(  # type: ignore[no-untyped-def]
                 out[6] = earliest_s / finish_s if finish_s > 0 else 1.0
                 out[7] = open_[machine]
                 out[8] = wait_s / longest_s if longest_s > 0 else 1.0
+                out[9] = eighth(finish_s / scale_s)

@@ -118,7 +118,7 @@ class DagEnv(DecisionEnv):
 
     @abstractmethod
     def from_candidate(self, candidate: int) -> int:
-        """The action that means a candidate that the table shows; the opposite of `to_candidate`."""
+        """The action that means a candidate, the opposite of `to_candidate`; -1 for one that the tables do not show."""
 
     @abstractmethod
     def _mark(self, decision: Decision, actions: NDArray[np.bool_]) -> None:
@@ -175,7 +175,7 @@ class DagSchedulingEnv(DagEnv):
         return int(self._observer.node_of_row[action]) if 0 <= action < rows else -1
 
     def from_candidate(self, candidate: int) -> int:
-        return int(np.flatnonzero(self._observer.node_of_row == candidate)[0])
+        return _place(candidate, self._observer.node_of_row)
 
     def _mark(self, decision: Decision, actions: NDArray[np.bool_]) -> None:
         nodes = self._observer.node_of_row
@@ -236,8 +236,14 @@ class DagDispatchEnv(DagEnv):
 
     def from_candidate(self, candidate: int) -> int:
         node, machine = divmod(candidate, self.machines)
-        return int(np.flatnonzero(self._observer.slot_node == node)[0]) * self.machines + machine
+        slot = _place(node, self._observer.slot_node)
+        return -1 if slot < 0 else slot * self.machines + machine
 
     def _mark(self, decision: Decision, actions: NDArray[np.bool_]) -> None:
         legal = decision.mask[:-1].reshape(-1, self.machines)[self._observer.slot_node]
         actions[: legal.size] = legal.ravel()
+
+
+def _place(node: int, nodes: NDArray[np.int64]) -> int:
+    found = np.flatnonzero(nodes == node)
+    return int(found[0]) if len(found) else -1

@@ -158,7 +158,7 @@ def test_a_player_plays_instances_of_any_size_with_failing_machines(dispatches: 
 
 
 def test_an_agent_of_other_observations_is_refused(tmp_path: Path) -> None:
-    write_agent(tmp_path, weights_of(network(False)), {"decide": "order"}, {"command": "none"})
+    write_agent(tmp_path, weights_of(network(False)), {"decide": "order"}, True, {"command": "none"})
     assert LearnedDagPolicy(tmp_path).world == {"decide": "order"}
     description = json.loads((tmp_path / "policy.json").read_text())
     description["columns"]["tasks"][0] = "colour"
@@ -180,7 +180,7 @@ def small_setting() -> Setting:
         {"decide": "dispatch", "binding": "firm"},
         {"noise": 0.3},
         lambda source: DagDispatchEnv(source, slots=8, node_rows=48, edge_rows=96, noise=0.3),
-        dag_settings.FastestMachine,
+        dag_settings.EarlyAndShort,
         lambda: {ORDER: Fifo(), ASSIGN: EftAssign()},
         {"binding": "firm"},
     )

@@ -132,7 +132,53 @@ def test_a_mistake_about_packing_ends_with_status_2_and_a_remedy(
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
+        ("--policies hefft", "no policy 'hefft'; did you mean 'heft'? known are random"),
+        ("--policies runs/none", "or the folder of a trained agent"),
+        ("--policies ,", "at least one policy"),
+        ("--policies heft,heft", "policy heft is listed more than once"),
+        ("--reference fifo --policies heft", "'fifo' is not among the policies"),
+        ("--trace layerd", "did you mean 'layered'?"),
+        ("--trace /nowhere/job.json", "'/nowhere/job.json' is neither a file or folder"),
+        ("--seeds 0", "--seeds is 0; it has to be at least 1"),
+        ("--jobs 0", "--jobs is 0; it has to be at least 1"),
+        ("--job-count 0", "--job-count is 0; it has to be at least 1"),
+        ("--machines 0", "machines is 0; at least one is needed"),
+        ("--tasks many", "--tasks is 'many'; give a whole number such as 50, or two such as 10-500"),
+        ("--tasks 9-3", "tasks is 9 to 3"),
+        ("--noise -1", "noise is -1.0; it has to be at least 0"),
+        ("--ccr nan", "ccr is nan; it has to be at least 0"),
+        ("--load 0.8 --arrivals batch", "all jobs arrive at once"),
+        ("--load 0.5 --interarrival-s 3", "interarrival_s and load contradict each other"),
+        ("--gap --noise 0.1", "contradicts noise; leave one of them away"),
+        ("--gap --load 0.5", "contradicts arrivals over time; leave one of them away"),
+        ("--gap --budget 0", "budget is 0.0; it has to be a positive number of seconds"),
+        ("--budget 5 --policies heft", "budget is 5.0, which has no effect without gap or the policy cp-sat"),
+        ("--trace topcuoglu-2002 --machines 4", "machines is 4, but topcuoglu-2002 has 3"),
+        ("--profile top", "layered has no option profile"),
+        ("--clock 0.5", "no machine of 'layered' has an operating point"),
+        ("--repair-s 5", "has no effect without failure_every_s"),
+        ("--each", "layered has none"),
+        ("--sweep-values 1,2", "--sweep-values is '1,2', which has no effect without --sweep"),
+        ("--sweep noise --noise 0.3", "noise is 0.3 and is swept as well"),
+        ("--sweep machines --sweep-values 2,4.5", "'4.5', which is no whole number for machines"),
+    ],
+)
+def test_a_mistake_about_dags_ends_with_status_2_and_a_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], arguments: str, said: str
+) -> None:
+    message = refused(capsys, "bench", "dag-scheduling", *arguments.split(), "--out", tmp_path / "out")
+    assert said in message
+    assert message.startswith("clustersim: ")
+    assert message.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
         ("bench pod-placement --bogus 3", "--bogus"),
+        ("bench dag-scheduling --sweep colour", "colour"),
+        ("bench dag-scheduling --machines some", "some"),
         ("bench pod-placment", "pod-placment"),
         ("bench", "pod-placement"),
         ("bench pod-packing --bogus 3", "--bogus"),
@@ -290,6 +336,33 @@ def test_bench_packs_and_resumes(tmp_path: Path, capsys: pytest.CaptureFixture[s
     ok(*arguments, "--seeds", "3")
     assert "12 of 18 runs were finished earlier and are kept" in capsys.readouterr().err
     assert "config.first_seed is 42 there and 5 now" in refused(capsys, *arguments, "--first-seed", "5")
+
+
+def test_bench_schedules_dags(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["bench", "dag-scheduling", "--trace", "topcuoglu-2002", "--policies", "cpop,heft,heft-rt"]
+    ok(*arguments, "--seeds", "2", "--out", tmp_path)
+    said = capsys.readouterr().out
+    assert "dag-scheduling on topcuoglu-2002, 2 seeds." in said
+    assert said.endswith(f"report: {tmp_path / 'report.html'}\n")
+    summary = strict_json(tmp_path / "summary.json")
+    assert summary["reference"] == "heft"
+    makespans = {policy: figures["makespan"]["mean"] for policy, figures in summary["policies"].items()}
+    assert (makespans["heft"], makespans["cpop"]) == (80, 86)
+    ok(*arguments, "--seeds", "3", "--out", tmp_path)
+    assert "6 of 9 runs were finished earlier and are kept" in capsys.readouterr().err
+    assert "config.noise is 0.0 there and 0.2 now" in refused(capsys, *arguments, "--noise", "0.2", "--out", tmp_path)
+
+
+def test_bench_sweeps_the_noise_of_dags(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    arguments = ["bench", "dag-scheduling", "--tasks", "8", "--machines", "3", "--policies", "heft,heft-rt"]
+    ok(*arguments, "--seeds", "2", "--sweep", "noise", "--sweep-values", "0,0.5")
+    assert "makespan, relative to no noise" in capsys.readouterr().out
+    out = Path("results/dag-scheduling-layered-noise")
+    assert strict_json(out / "summary.json")["values"] == [0, 0.5]
+    assert strict_json(out / "noise-0.5" / "summary.json")["config"]["noise"] == 0.5
 
 
 def test_results_go_to_a_folder_of_their_own_by_default(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -5,41 +5,50 @@ from __future__ import annotations
 from math import isnan
 from typing import Any
 
+import numpy as np
 import pytest
 
 from clustersim import registry
-from clustersim.baselines.kube import kube_default
-from clustersim.baselines.registry import POLICIES, policy
-from clustersim.policy import Policy, ScorePolicy, run
+from clustersim.baselines.registry import names, team
+from clustersim.dags import Dag, DagWorkload, uniform_machines
+from clustersim.policy import run
 from clustersim.replica_sets import ReplicaSets
-from clustersim.scenarios.pod_packing import REPAIR
-from clustersim.scenarios.pod_world import PLACE
 from clustersim.traces import openb_like
 
-EXAMPLES: dict[str, tuple[Any, str]] = {
-    "pod-placement": (openb_like(1, nodes=10, days=1), PLACE),
-    "pod-packing": (ReplicaSets(8, 4, usage=1.0), REPAIR),
+
+def dags(seed: int) -> DagWorkload:
+    """Four jobs of six tasks on three machines, with data to send, that arrive while others run."""
+    rng = np.random.default_rng(seed)
+    edges = np.array([(0, 1), (0, 2), (1, 3), (2, 4), (3, 5), (4, 5)])
+    jobs = tuple(
+        Dag(f"job-{j}", tuple("abcdef"), rng.uniform(1, 9, (6, 3)), edges, rng.uniform(0, 4, 6)) for j in range(4)
+    )
+    return DagWorkload("small", uniform_machines(3, bytes_per_s=1.0), jobs, np.array([0.0, 0.0, 5.0, 11.0]))
+
+
+EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
+    "pod-placement": (openb_like(1, nodes=10, days=1), {"mode": "replay"}),
+    "pod-packing": (ReplicaSets(8, 4, usage=1.0), {}),
+    "dag-scheduling": (dags, {}),
 }
-"""The first argument of each scenario, and its main role: the one that its policies play."""
+"""The first argument of each scenario, and the options that let all its policies and teams play."""
 
 
 def registered() -> list[tuple[str, str]]:
-    return [(name, player) for name in registry.SCENARIOS for player in POLICIES.get(name, ())]
+    return [(name, player) for name in registry.SCENARIOS for player in names(name)]
 
 
 def test_every_scenario_has_policies_and_every_policy_a_scenario() -> None:
-    assert set(registry.SCENARIOS) == set(POLICIES) == set(EXAMPLES)
-    assert all(POLICIES.values())
+    assert set(registry.SCENARIOS) == set(EXAMPLES)
+    assert all(names(name) for name in registry.SCENARIOS)
 
 
 @pytest.mark.parametrize(("name", "player"), registered())
 def test_a_whole_episode_of_every_scenario_repeats(name: str, player: str) -> None:
-    example, role = EXAMPLES[name]
-
     def transcript() -> tuple[list[str], dict[str, float], int]:
-        simulation = registry.scenario(name)(example).build(7)
-        players: dict[str, Policy] = {PLACE: ScorePolicy(kube_default)}
-        decisions = run(simulation, {**players, role: policy(name, player)})
+        (first_argument, options), chosen = EXAMPLES[name], team(name, player)
+        simulation = registry.scenario(name)(first_argument, **options, **chosen.world).build(7)
+        decisions = run(simulation, chosen.players())
         figures = {key: value for key, value in simulation.metrics().items() if not isnan(value)}
         assert simulation.control.advance() is None
         return simulation.log.lines(), figures, decisions

@@ -56,7 +56,7 @@ def dot_plot(info: MetricInfo, summary: dict[str, Any], runs: pd.DataFrame, poli
         automargin=True,
     )
     figure.update_xaxes(title=f"{info.axis_label}, {info.better} is better", automargin=True)
-    return _styled(figure, height=110 + 38 * len(present), showlegend=False)
+    return styled(figure, height=110 + 38 * len(present), showlegend=False)
 
 
 def line_chart(points: pd.DataFrame, policies: Sequence[str]) -> go.Figure:
@@ -96,7 +96,7 @@ def line_chart(points: pd.DataFrame, policies: Sequence[str]) -> go.Figure:
     figure.update_yaxes(title=points["y_label"].iloc[0], automargin=True)
     # Above the plot, where it covers no data and grows by rows on a narrow screen.
     figure.update_layout(legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"})
-    return _styled(figure, height=420 + 8 * len(policies), showlegend=True)
+    return styled(figure, height=420 + 8 * len(policies), showlegend=True)
 
 
 def quartiles_on_common_grid(
@@ -113,7 +113,8 @@ def quartiles_on_common_grid(
     return grid, np.percentile(on_grid, [25, 50, 75], axis=0)
 
 
-def _styled(figure: go.Figure, height: int, showlegend: bool) -> go.Figure:
+def styled(figure: go.Figure, height: int, showlegend: bool) -> go.Figure:
+    """The look that all figures have."""
     figure.update_xaxes(exponentformat="none", separatethousands=True)
     figure.update_yaxes(exponentformat="none", separatethousands=True)
     return figure.update_layout(

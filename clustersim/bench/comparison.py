@@ -48,8 +48,16 @@ def main_metrics(metrics: Sequence[MetricInfo]) -> list[MetricInfo]:
     return main
 
 
+def units(summary: dict[str, Any]) -> tuple[str, list[Any]]:
+    """What a value is the value of, and all of these: seeds, or whatever a benchmark averages over the seeds of."""
+    return summary.get("unit", "seed"), summary.get("units", summary["seeds"])
+
+
 def comparison(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> list[Column]:
-    """Policy | mean ± half interval per metric, main ones with their paired difference | decisions per second."""
+    """Policy | mean ± half interval per metric, main ones with their paired difference | decisions per second.
+
+    Where the summary has `steps`, the first main metric also shows each policy's paired difference to the one above.
+    """
     policies = ranked(summary, metrics)
     names = short_names(policies)
     columns = [Column(("policy", ""), tuple(Cell(names[policy]) for policy in policies))]
@@ -57,6 +65,8 @@ def comparison(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> list[C
         columns.append(_means(info, summary, policies))
         if info.main and len(policies) > 1:
             columns.append(_differences(info, summary, policies, names[summary["reference"]]))
+        if info == main_metrics(metrics)[0] and "steps" in summary:
+            columns.append(_steps(info, summary, policies))
     speeds = [summary["policies"][policy].get(DECISIONS_PER_S.name) for policy in policies]
     texts = tuple(Cell(ABSENT if speed is None else f"{speed['mean']:,.0f}") for speed in speeds)
     return [*columns, Column((DECISIONS_PER_S.label, ""), texts)]
@@ -74,6 +84,32 @@ def short_names(policies: Sequence[str]) -> dict[str, str]:
 
 def _means(info: MetricInfo, summary: dict[str, Any], policies: Sequence[str]) -> Column:
     estimates = [summary["policies"][policy].get(info.name) for policy in policies]
+    cells = mean_cells(info, estimates, len(units(summary)[1]))
+    return Column((info.label, f"[{info.shown_unit}]" if info.shown_unit else ""), cells)
+
+
+def _differences(info: MetricInfo, summary: dict[str, Any], policies: Sequence[str], reference: str) -> Column:
+    estimates = [summary["paired"].get(policy, {}).get(info.name) for policy in policies]
+    cells = difference_cells(info, estimates, len(units(summary)[1]))
+    at_reference = Cell("reference")
+    cells = tuple(at_reference if p == summary["reference"] else cell for p, cell in zip(policies, cells, strict=True))
+    unit = _difference_unit(info)
+    return Column((info.label, f"minus {reference}" + (f" [{unit}]" if unit else "")), cells)
+
+
+def _steps(info: MetricInfo, summary: dict[str, Any], policies: Sequence[str]) -> Column:
+    estimates = [summary["steps"].get(policy) for policy in policies]
+    unit = _difference_unit(info)
+    header = "minus the one above" + (f" [{unit}]" if unit else "")
+    return Column((info.label, header), difference_cells(info, estimates, len(units(summary)[1])))
+
+
+def _difference_unit(info: MetricInfo) -> str:
+    return "points" if info.percent else info.unit
+
+
+def mean_cells(info: MetricInfo, estimates: Sequence[dict[str, Any] | None], n: int) -> tuple[Cell, ...]:
+    """Mean ± half interval; one that is over fewer than `n` values says so."""
     decimals = _decimals(info, estimates)
     cells = []
     for estimate in estimates:
@@ -84,28 +120,29 @@ def _means(info: MetricInfo, summary: dict[str, Any], policies: Sequence[str]) -
         half = half_width(estimate)
         if half is not None:
             text += f" ± {half * info.factor:,.{decimals}f}"
-        cells.append(Cell(text + _n_if_fewer(estimate, summary)))
-    return Column((info.label, f"[{info.shown_unit}]" if info.shown_unit else ""), tuple(cells))
+        cells.append(Cell(text + _n_if_fewer(estimate, n)))
+    return tuple(cells)
 
 
-def _differences(info: MetricInfo, summary: dict[str, Any], policies: Sequence[str], reference: str) -> Column:
-    estimates = [summary["paired"].get(policy, {}).get(info.name) for policy in policies]
-    decimals = _decimals(info, estimates)
+def difference_cells(
+    info: MetricInfo, estimates: Sequence[dict[str, Any] | None], n: int, neutral: float = 0.0
+) -> tuple[Cell, ...]:
+    """Mean [low, high], with a verdict where the interval excludes `neutral`: 0 for differences, 1 for ratios."""
+    decimals, sign = _decimals(info, estimates), "" if neutral else "+"
     cells = []
-    for policy, estimate in zip(policies, estimates, strict=True):
+    for estimate in estimates:
         if estimate is None:
-            cells.append(Cell("reference" if policy == summary["reference"] else ABSENT))
+            cells.append(Cell(ABSENT))
             continue
         low, high = estimate["ci95"]
-        text = f"{estimate['mean'] * info.factor:+,.{decimals}f}"
+        text = f"{estimate['mean'] * info.factor:{sign},.{decimals}f}"
         verdict: Literal["", "better", "worse"] = ""
         if low is not None:
-            text += f" [{low * info.factor:+,.{decimals}f}, {high * info.factor:+,.{decimals}f}]"
-            if low > 0 or high < 0:
-                verdict = "better" if (low > 0) == (info.better == "higher") else "worse"
-        cells.append(Cell(text + _n_if_fewer(estimate, summary), verdict))
-    unit = "points" if info.percent else info.unit
-    return Column((info.label, f"minus {reference}" + (f" [{unit}]" if unit else "")), tuple(cells))
+            text += f" [{low * info.factor:{sign},.{decimals}f}, {high * info.factor:{sign},.{decimals}f}]"
+            if low > neutral or high < neutral:
+                verdict = "better" if (low > neutral) == (info.better == "higher") else "worse"
+        cells.append(Cell(text + _n_if_fewer(estimate, n), verdict))
+    return tuple(cells)
 
 
 def half_width(estimate: dict[str, Any]) -> float | None:
@@ -113,8 +150,8 @@ def half_width(estimate: dict[str, Any]) -> float | None:
     return None if low is None else (high - low) / 2
 
 
-def _n_if_fewer(estimate: dict[str, Any], summary: dict[str, Any]) -> str:
-    return "" if estimate["n"] == len(summary["seeds"]) else f" (n={estimate['n']})"
+def _n_if_fewer(estimate: dict[str, Any], n: int) -> str:
+    return "" if estimate["n"] == n else f" (n={estimate['n']})"
 
 
 def _decimals(info: MetricInfo, estimates: Sequence[dict[str, Any] | None]) -> int:

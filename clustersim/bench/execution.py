@@ -23,8 +23,21 @@ def execute(experiment: Experiment, store: RunStore, jobs: int, progress: Progre
     """Do the missing runs in `jobs` processes, write runs.parquet and series.parquet, and return the former.
 
     The table has the columns scenario, trace, policy, seed, metric, value, and its rows are in the order of
-    `experiment.runs` whatever the number of jobs. Raises ResultsError after the last run when some have failed, and
-    Interrupted on Ctrl-C; finished runs are kept either way.
+    `experiment.runs` whatever the number of jobs. Raises as `do_missing` does.
+    """
+    do_missing(experiment, store, jobs, progress)
+    results = {run: store.load(*run) for run in experiment.runs}
+    table = _runs_table(experiment, results)
+    _write_parquet(store, "runs.parquet", table)
+    _write_parquet(store, "series.parquet", _series_table(experiment, results))
+    return table
+
+
+def do_missing(experiment: Experiment, store: RunStore, jobs: int, progress: Progress) -> None:
+    """Do the runs that the store does not have.
+
+    Raises ResultsError after the last run when some have failed, and Interrupted on Ctrl-C; finished runs are kept
+    either way.
     """
     if jobs < 1:
         raise ConfigError(f"jobs is {jobs}; use 1 or more")
@@ -49,11 +62,6 @@ def execute(experiment: Experiment, store: RunStore, jobs: int, progress: Progre
     finally:
         progress.stop()
     _report_failures(failures, store, kept, total)
-    results = {run: store.load(*run) for run in experiment.runs}
-    table = _runs_table(experiment, results)
-    _write_parquet(store, "runs.parquet", table)
-    _write_parquet(store, "series.parquet", _series_table(experiment, results))
-    return table
 
 
 def _missing(experiment: Experiment, store: RunStore, progress: Progress) -> list[tuple[str, int]]:

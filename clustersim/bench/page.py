@@ -35,7 +35,7 @@ dl { display: grid; grid-template-columns: max-content 1fr; gap: .2rem 1.25rem; 
 dt { color: #666; }
 dd { margin: 0; overflow-wrap: anywhere; }
 code { font: .875rem/1.5 ui-monospace, monospace; }
-.wide { overflow-x: auto; }
+.wide { overflow-x: auto; margin-top: .75rem; }
 table { border-collapse: collapse; font-size: .9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: .35rem .7rem; text-align: right; white-space: nowrap; border-bottom: 1px solid #eee; }
 th { vertical-align: bottom; font-weight: 600; border-bottom: 2px solid #bbb; }

@@ -9,11 +9,15 @@ from html import escape
 from typing import Any
 
 import pandas as pd
+import plotly.graph_objects as go
 
 from clustersim.bench.charts import dot_plot, line_chart
-from clustersim.bench.comparison import comparison, main_metrics, ranked, short_names
+from clustersim.bench.comparison import comparison, main_metrics, ranked, short_names, units
 from clustersim.bench.metrics import MetricInfo
 from clustersim.bench.page import facts, html_table, note, page, plot
+
+Drawing = tuple[str, str, go.Figure]
+"""Heading, note, figure."""
 
 
 def report_html(
@@ -23,18 +27,21 @@ def report_html(
     metrics: Sequence[MetricInfo],
     command_line: str,
     written: datetime,
+    more: Sequence[Drawing] = (),
 ) -> str:
-    """The page; `runs` and `series` are the tables of runs.parquet and series.parquet."""
+    """The page; `runs` and `series` are the tables of runs.parquet and series.parquet, `more` follows their figures."""
     policies = ranked(summary, metrics)
     figures = [
         (info.label, _metric_note(info, summary), dot_plot(info, summary, runs, policies))
         for info in main_metrics(metrics)
     ]
-    series_note = "Median over seeds; the band spans the quartiles." if len(summary["seeds"]) > 1 else "One run each."
+    several = len(units(summary)[1]) > 1
+    series_note = "Median over runs; the band spans the quartiles." if several else "One run each."
     figures += [
         (str(name).replace("_", " "), series_note, line_chart(points, policies))
         for name, points in series.groupby("series", sort=False)
     ]
+    figures += more
     body = [
         _what_was_run(summary, command_line, written),
         "<h2>Results</h2>",
@@ -48,10 +55,11 @@ def report_html(
 
 
 def _what_was_run(summary: dict[str, Any], command_line: str, written: datetime) -> str:
+    unit, values = units(summary)
     texts = {
         "scenario": summary["scenario"],
         "trace": summary["trace"],
-        "seeds": f"{len(summary['seeds'])}: {', '.join(map(str, summary['seeds']))}",
+        f"{unit}s": f"{len(values)}: {', '.join(map(str, values))}",
         "policies": ", ".join(summary["policies"]),
         "reference": summary["reference"],
         "clustersim": summary["clustersim"],
@@ -63,17 +71,18 @@ def _what_was_run(summary: dict[str, Any], command_line: str, written: datetime)
 def _table_note(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> str:
     ranking = main_metrics(metrics)[0]
     text = f"Best first by {ranking.label} ({ranking.better} is better). "
-    if len(summary["seeds"]) == 1:
-        return text + "One seed gives no confidence intervals."
+    unit, values = units(summary)
+    if len(values) == 1:
+        return text + f"One {unit} gives no confidence intervals."
     return text + (
-        "± and [low, high] are 95 % Student-t confidence intervals. Differences are paired by seed; "
+        f"± and [low, high] are 95 % Student-t confidence intervals. Differences are paired by {unit}; "
         "they are called better or worse where their interval excludes zero."
     )
 
 
 def _metric_note(info: MetricInfo, summary: dict[str, Any]) -> str:
     line = f"the dotted line is {short_names(list(summary['policies']))[summary['reference']]}"
-    if len(summary["seeds"]) == 1:
+    if len(units(summary)[1]) == 1:
         return f"One run each; {line}."
     return (
         f"Mean with 95 % confidence interval above the single runs; {line}. "

@@ -11,7 +11,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from clustersim.bench.comparison import Column, comparison, main_metrics, short_names
+from clustersim.bench.comparison import Column, comparison, main_metrics, short_names, units
 from clustersim.bench.metrics import MetricInfo
 
 PIPED_WIDTH = 100
@@ -42,17 +42,18 @@ def print_lines(text: str, console: Console) -> None:
 
 
 def _caption(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> str:
-    seeds = len(summary["seeds"])
+    unit, count = units(summary)[0], len(units(summary)[1])
     ranking = main_metrics(metrics)[0]
-    lines = [f"{summary['scenario']} on {summary['trace']}, {seeds} seed{'s' if seeds > 1 else ''}."]
+    lines = [f"{summary['scenario']} on {summary['trace']}, {count} {unit}{'s' if count > 1 else ''}."]
     lines.append(f"Best first by {ranking.label} ({ranking.better} is better).")
-    if seeds == 1:
-        lines.append("One seed gives no confidence intervals.")
+    if count == 1:
+        lines.append(f"One {unit} gives no confidence intervals.")
     else:
         lines.append("± and [low, high] are 95 % confidence intervals (Student t).")
-    if seeds > 1 and len(summary["policies"]) > 1:
+    if count > 1 and len(summary["policies"]) > 1:
         reference = short_names(list(summary["policies"]))[summary["reference"]]
-        lines.append(f"* differs from {reference}: the interval of the paired difference excludes zero.")
+        other = f"{reference}, or from the policy above" if "steps" in summary else reference
+        lines.append(f"* differs from {other}: the interval of the paired difference excludes zero.")
     return "\n".join(lines)
 
 

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from heapq import heappop, heappush
+from math import nextafter
 from typing import Any, Literal
 
 import numpy as np
@@ -30,7 +31,7 @@ from clustersim.control import NO_CANDIDATE, ControlPlane, Role
 from clustersim.dag_figures import episode_metrics
 from clustersim.dag_linger import Clocks, Lingering
 from clustersim.dag_problem import problem_of
-from clustersim.dag_state import NOBODY, DagState, can_start, expected_s, mark_pairs, mark_ready, some_machine
+from clustersim.dag_state import NOBODY, DagState, can_start, mark_pairs, mark_ready, some_machine
 from clustersim.dags import DagWorkload
 from clustersim.errors import ConfigError
 from clustersim.eventlog import EventLog
@@ -78,9 +79,12 @@ class DagScheduling:
             raise ConfigError(f"noise is {self.noise}; it has to be at least 0, such as 0.3")
         if self.max_jobs is not None and self.max_jobs < 1:
             raise ConfigError(f"max_jobs is {self.max_jobs}; it has to be at least 1, or None for no limit")
-        for name in ("noise_floor_s", "slowdown_every_s", "slowdown_s", "failure_every_s", "repair_s"):
+        for name in ("slowdown_every_s", "failure_every_s"):
             if not getattr(self, name) > 0:
-                raise ConfigError(f"{name} is {getattr(self, name)}; it has to be above 0")
+                raise ConfigError(f"{name} is {getattr(self, name)}; it has to be above 0, or infinite for never")
+        for name in ("noise_floor_s", "slowdown_s", "repair_s"):
+            if not 0 < getattr(self, name) < np.inf:
+                raise ConfigError(f"{name} is {getattr(self, name)}; it has to be above 0 and finite")
         if not 0 < self.slowdown_rate <= 1:
             raise ConfigError(f"slowdown_rate is {self.slowdown_rate}; it has to be above 0 and at most 1")
 
@@ -93,6 +97,7 @@ class _Machine:
     """What one machine is doing. `node` is NOBODY while it is idle or holds its queue's first task for its data."""
 
     __slots__ = (
+        "draw",
         "holds",
         "last_job",
         "last_node",
@@ -108,6 +113,7 @@ class _Machine:
         self.on_end = on_end
         self.node = self.last_node = self.last_job = NOBODY
         self.work: Work | None = None
+        self.draw = 0
         self.queue: deque[int] = deque()
         self.rate = 1.0
         self.holds = False
@@ -144,6 +150,7 @@ class DagSchedulingSimulation:
         self._pending_wakes = len(workload.jobs)  # arrivals, running instances, held tasks and repairs: all that wakes
         self._settling = False
         self._asking = False
+        self._overtaken = False  # a task of no length has ended since the question was raised
         self._waited = False
         self._waiting = 0  # tasks in the queues of machines
         self._draw_noise()
@@ -206,23 +213,26 @@ class DagSchedulingSimulation:
             for index, machine in enumerate(self._machines):
                 if machine.queue:
                     self._dissolve(index, machine)
-        if not self._asking:
+        if self._asking:
+            self._overtaken = True
+        else:
             self._ask()
 
     def _ask(self) -> None:
-        state = self.state
-        if self._waited or state.ready_count[0] == 0 or (self._late and not self._some_can_start()):
+        if self._waited or self._is_over():
             self._end_round()
             return
-        self._asking = True
+        self._asking, self._overtaken = True, False
         if self.scenario.decide == "order":
             self.control.ask(self._order, None, self._ordered)
         else:
             self.control.ask(self._dispatch, None, self._dispatched)
 
-    def _some_can_start(self) -> bool:
+    def _is_over(self) -> bool:
         state = self.state
-        return bool(can_start(state.ready, state.ready_count, state.open, self.problem.run_time_s, self._all_capable))
+        if not self._late:
+            return bool(state.ready_count[0] == 0)
+        return not can_start(state.ready, state.ready_count, state.open, self.problem.run_time_s, self._all_capable)
 
     def _end_round(self) -> None:
         if self._late and self._waiting:
@@ -237,6 +247,8 @@ class DagSchedulingSimulation:
 
     def _legal_nodes(self, _subject: None, out: NDArray[np.bool_]) -> bool:
         state = self.state
+        if self._overtaken and self._is_over():
+            return False
         found = mark_ready(state.ready, state.ready_count, self.problem.run_time_s, state.up, self._all_up, out)
         out[-1] = found and self._pending_wakes > 0
         return bool(found)
@@ -246,6 +258,8 @@ class DagSchedulingSimulation:
 
     def _legal_pairs(self, _subject: None, out: NDArray[np.bool_]) -> bool:
         state = self.state
+        if self._overtaken and self._is_over():
+            return False
         found = mark_pairs(state.ready, state.ready_count, self.problem.run_time_s, state.up, out)
         out[-1] = found and self._pending_wakes > 0
         return bool(found)
@@ -281,7 +295,7 @@ class DagSchedulingSimulation:
         machine, state = self._machines[index], self.state
         self._asking = False
         state.reserve(node)
-        self._extend(index, node)
+        state.extend(index, np.array([node]), self.env.now)
         state.open[index] = False
         machine.queue.append(node)
         self._waiting += 1
@@ -289,29 +303,14 @@ class DagSchedulingSimulation:
             self._serve(index, machine)
         self._ask()
 
-    def _expected_s(self, node: int, index: int) -> float:
-        problem, state = self.problem, self.state
-        return float(
-            expected_s(
-                node,
-                index,
-                problem.run_time_s,
-                problem.warm_up_s,
-                problem.job_of,
-                self.workload.switch_s,
-                state.tail_node,
-                state.tail_job,
-            )
-        )
-
     def _serve(self, index: int, machine: _Machine) -> None:
         """Start the first task of an idle machine's queue, or hold the machine until its data arrive."""
-        data_at_s = self.state.data_at_s[machine.queue[0], index]
+        data_at_s = self.state.data_at_s.item(machine.queue[0], index)
         if data_at_s > self.env.now:
             machine.holds = True
             machine.version += 1
             self._pending_wakes += 1
-            arrival = self.env.timeout(data_at_s - self.env.now, (index, machine.version))
+            arrival = self.env.timeout(_delay_s(self.env.now, data_at_s), (index, machine.version))
             arrival.callbacks.append(self._on_data)
         else:
             self._start(index, machine, self._next_of(machine))
@@ -404,19 +403,17 @@ class DagSchedulingSimulation:
         at_s = self._lingering.next_free_s()
         self._next_end += 1
         if at_s < np.inf:
-            end = self.env.timeout(max(0.0, at_s - self.env.now), (self._next_end, at_s))
+            end = self.env.timeout(_delay_s(self.env.now, at_s), self._next_end)
             end.callbacks.append(self._on_next_end)
 
     def _on_next_end(self, event: simpy.Event) -> None:
-        number, at_s = event.value
-        if number == self._next_end:
-            # Adding the delay to the time before may have rounded to a moment before the end.
-            self._catch_up(at_s)
+        if event.value == self._next_end:
+            self._catch_up()
 
-    def _catch_up(self, at_s: float = 0.0) -> None:
-        """Let everything end that has ended by now, or by the time given."""
-        while self._lingering is not None and self._lingering.next_end_s <= max(at_s, self.env.now):
-            index, passed = self._lingering.pass_until(max(at_s, self.env.now))
+    def _catch_up(self) -> None:
+        """Let everything end that has ended by now."""
+        while self._lingering is not None and self._lingering.next_end_s <= self.env.now:
+            index, passed = self._lingering.pass_until(self.env.now)
             if len(passed):
                 self.log.extend(passed)
             if index >= 0:
@@ -451,15 +448,8 @@ class DagSchedulingSimulation:
         state = self.state
         state.free_at_s[index] = self._clocks.expected_end_s[index] if machine.node >= 0 else self.env.now
         state.tail_node[index], state.tail_job[index] = machine.last_node, machine.last_job
-        for node in machine.queue:
-            self._extend(index, node)
-
-    def _extend(self, index: int, node: int) -> None:
-        state = self.state
-        start_s = max(self.env.now, state.free_at_s[index], state.data_at_s[node, index])
-        state.free_at_s[index] = start_s + self._expected_s(node, index)
-        state.tail_node[index] = node
-        state.tail_job[index] = self.problem.job_of[node]
+        if machine.queue:
+            state.extend(index, np.fromiter(machine.queue, np.int64, len(machine.queue)), self.env.now)
 
     # --- noise, slow-downs and failures
 
@@ -595,3 +585,11 @@ class DagSchedulingSimulation:
     def metrics(self) -> dict[str, float]:
         """The figures of the episode so far; see `clustersim.dag_figures`."""
         return episode_metrics(self)
+
+
+def _delay_s(now_s: float, at_s: float) -> float:
+    """What to wait for so that a time is reached: the plain difference, added to now, may round to just before it."""
+    delay_s = max(0.0, at_s - now_s)
+    while now_s + delay_s < at_s:
+        delay_s = nextafter(delay_s, np.inf)
+    return delay_s
