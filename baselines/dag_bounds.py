@@ -118,6 +118,13 @@ def job_time_bound_s(problem: DagProblem, reach: Reach) -> float:
     return best_s
 
 
+def prices(problem: DagProblem) -> Floats:
+    """What each node costs on each machine at the weights found, shape (N, M); inf where it cannot run."""
+    work_s = _work_s(problem)
+    weight = _dearest(work_s, _by_speed(problem.run_time_s), WEIGHT_STEPS)
+    return np.where(np.isfinite(work_s), weight * np.where(np.isfinite(work_s), work_s, 0.0), np.inf)
+
+
 def _work_s(problem: DagProblem) -> Floats:
     """Seconds that each machine would need for all of a node, shape (N, M); some instance is the first somewhere."""
     return problem.instances[:, None] * problem.run_time_s + problem.warm_up_s[:, None]

@@ -1,12 +1,12 @@
 """The best schedule of dependent tasks by constraint programming (CP-SAT of OR-Tools), and a proven bound.
 
-It is better than a list schedule or that list schedule; `bound_s` holds for every schedule there is. The objective is
-the makespan, or the sum of the completion times of the jobs, which suits a horizon that rolls on.
+What comes out is never worse than the list schedule that the search starts from, and the bound holds for every schedule
+there is. The objective is the makespan, or the sum of the ends of the jobs, which suits a horizon that rolls on.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from time import perf_counter
 from typing import Literal
 
@@ -15,30 +15,34 @@ from ortools.sat.python import cp_model
 
 from clustersim.baselines.constraint_budget import WALL_PADDING_S, Limits
 from clustersim.baselines.dag_bounds import Reach, area_bound_s, earliest_s_of, job_bounds_s, job_time_bound_s, reach_of
-from clustersim.baselines.dag_constraint_model import DagModel, Goal, Links, Unit, by_time, size_of, unit_of
-from clustersim.baselines.heft import plan_heft
-from clustersim.dag_problem import DagProblem, Floats, Ints
+from clustersim.baselines.dag_constraint_model import DagModel, Goal, Links, Unit, size_of, unit_of
+from clustersim.baselines.dag_constraint_start import by_time, list_schedules, timed
+from clustersim.dag_problem import DagProblem, Floats
 from clustersim.dag_schedule import Busy, Schedule, check_plannable
 
 Objective = Literal["makespan", "job_time"]
 Status = Literal["OPTIMAL", "FEASIBLE", "UNKNOWN"]
 
-UNITS_PER_S = 0.1
+SIZE_PER_S = 6_000
+"""A larger model per second of the window is not built: presolving it alone takes about the window (6,000: 100 nodes
+with 400 edges on 4 machines), and no clock stops it early."""
+
+INTERVALS_PER_UNIT = 20.0
+SLOWEST, FASTEST = 0.02, 0.2
+"""Deterministic time of CP-SAT per second of CPU on the development machine: it does not count most of the propagation,
+so that a unit takes from 5 s with 100 intervals, a node on a machine each, to 50 s with 1,000 of them."""
 
 TOLERANCE = 1e-9
-"""Two times count as equal when they differ by less than this part of them: rounding in floating point."""
-
-SIZE_PER_S = 100_000
+"""Two times count as equal when they differ by less than this part of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class DagSolution:
     """A valid schedule, never worse than the hint, and how far it is proved.
 
-    `objective_s`: makespan or sum of the jobs' completion times. `bound_s`: no schedule gets below. OPTIMAL: the two
-    are equal up to `rounding_s`, what the whole numbers of the model may have swallowed (0 where all times are exact).
-    UNKNOWN: the solver found out nothing, as where the model is too large for the window; the bound then comes from
-    `dag_bounds` alone.
+    `objective_s`: the makespan, or the sum of the ends of the jobs. `bound_s`: no schedule gets below. OPTIMAL: the two
+    are equal, up to `rounding_s`, what the whole numbers of the model may have swallowed (0 where all times are whole).
+    UNKNOWN: the solver found out nothing, or the model is too large for the window; the bound is that of `dag_bounds`.
     """
 
     schedule: Schedule
@@ -64,55 +68,31 @@ def solve_dag(
     objective: Objective = "makespan",
     data_at_s: Floats | None = None,
 ) -> DagSolution:
-    """Plan all nodes; the search starts from the hint, a valid schedule (HEFT's when there is none).
+    """Plan all nodes; the search starts from the hint, a valid schedule, or from the best of several list schedules.
 
     `data_at_s`, shape (N, M): when the data of predecessors outside the problem are at each machine.
     """
     check_plannable(problem)
-    started_s = perf_counter()
-    limits = limits or Limits()
+    started_s, limits = perf_counter(), limits or Limits()
     earliest_s = earliest_s_of(problem, release_s, data_at_s)
-    if hint is None:
-        hint = plan_heft(problem, release_s, busy)
-        if data_at_s is not None:
-            hint = _timed(problem, hint.machine, by_time(problem, hint.start_s, hint.finish_s), earliest_s, busy)
-    # Whole numbers count from the first possible start, so that they need not be large late in a simulation.
+    plans = list_schedules(problem, release_s, busy) if hint is None else [hint]
+    if hint is None and data_at_s is not None:
+        orders = [by_time(problem, plan.start_s, plan.finish_s) for plan in plans]
+        plans = [
+            timed(problem, plan.machine, order, earliest_s, busy) for plan, order in zip(plans, orders, strict=True)
+        ]
+    # Time counts from the first possible start, so that late in a simulation whole numbers need not be large.
     origin_s = float(earliest_s.min())
-    reserved = Busy(busy.start_s - origin_s, busy.finish_s - origin_s, busy.count)
-    reach = reach_of(problem, earliest_s - origin_s, reserved)
-    goal = goal_of(problem, reach, reserved, objective)
-    start = Schedule(hint.machine, hint.start_s - origin_s, hint.finish_s - origin_s)
-    at_hand_s, bound_s = goal.value_s(start), goal.bound_s
-    origins_s = len(goal.least_s) * origin_s
-    links = Links(problem)
-    proved = at_hand_s <= bound_s * (1 + TOLERANCE)
-    if proved or size_of(problem, links) > SIZE_PER_S * limits.window_s:
-        status: Status = "OPTIMAL" if proved else "UNKNOWN"
-        bound_s = min(bound_s, at_hand_s) + origins_s
-        return DagSolution(hint, at_hand_s + origins_s, bound_s, status, 0.0, perf_counter() - started_s, 0.0)
-    unit = unit_for(problem, earliest_s - origin_s, reserved, goal, start, links)
-    model = DagModel(problem, reserved, reach, goal, start, links, unit)
-    build_s = perf_counter() - started_s
-    solver = _solver(limits, UNITS_PER_S, build_s)
-    status = _STATUS[solver.status_name(solver.solve(model.model))]
-    schedule, value_s = hint, at_hand_s
-    if status != "UNKNOWN":
-        machine, begin, end = model.plan(solver)
-        found = _timed(problem, machine, by_time(problem, begin, end), earliest_s, busy)
-        found_s = goal.value_s(found) - origins_s
-        if found_s < at_hand_s:
-            schedule, value_s = found, found_s
-        bound_s = max(bound_s, solver.best_objective_bound * unit.seconds)
-    rounding_s = 0.0 if unit.exact else 2 * len(problem) * len(goal.least_s) * unit.seconds
-    if status == "OPTIMAL" and value_s > bound_s * (1 + TOLERANCE) + rounding_s:
-        # Rounded times have let something slip in before a reservation that in truth has to wait until it ends.
-        status = "FEASIBLE"
-    solve_s = perf_counter() - started_s - build_s
-    bound_s = min(bound_s, value_s) + origins_s
-    return DagSolution(schedule, value_s + origins_s, bound_s, status, rounding_s, build_s, solve_s)
-
-
-_STATUS: dict[str, Status] = {"OPTIMAL": "OPTIMAL", "FEASIBLE": "FEASIBLE", "UNKNOWN": "UNKNOWN"}
+    earliest_s, busy = earliest_s - origin_s, Busy(busy.start_s - origin_s, busy.finish_s - origin_s, busy.count)
+    reach = reach_of(problem, earliest_s, busy)
+    goal = goal_of(problem, reach, busy, objective)
+    plan = min(plans, key=goal.value_s)
+    start = _later(plan, -origin_s)
+    found = _search(problem, earliest_s, busy, reach, goal, start, limits, started_s)
+    schedule = plan if found.schedule is start else _later(found.schedule, origin_s)
+    objective_s = goal.value_s(schedule)
+    bound_s = min(found.bound_s + len(goal.least_s) * origin_s, objective_s)
+    return replace(found, schedule=schedule, objective_s=objective_s, bound_s=bound_s)
 
 
 def goal_of(problem: DagProblem, reach: Reach, busy: Busy, objective: Objective) -> Goal:
@@ -125,9 +105,48 @@ def goal_of(problem: DagProblem, reach: Reach, busy: Busy, objective: Objective)
     return Goal(np.zeros(len(problem), dtype=np.int64), np.array([together_s]), together_s)
 
 
-def unit_for(problem: DagProblem, earliest_s: Floats, busy: Busy, goal: Goal, hint: Schedule, links: Links) -> Unit:
+def _search(
+    problem: DagProblem,
+    earliest_s: Floats,
+    busy: Busy,
+    reach: Reach,
+    goal: Goal,
+    start: Schedule,
+    limits: Limits,
+    started_s: float,
+) -> DagSolution:
+    at_hand_s, bound_s = goal.value_s(start), goal.bound_s
+    links = Links(problem)
+    proved = at_hand_s <= bound_s * (1 + TOLERANCE)
+    if proved or size_of(problem, links) > SIZE_PER_S * limits.window_s:
+        status: Status = "OPTIMAL" if proved else "UNKNOWN"
+        return DagSolution(start, at_hand_s, bound_s, status, 0.0, perf_counter() - started_s, 0.0)
+    unit = _unit(problem, earliest_s, busy, float(goal.latest_s(start).max()), links)
+    model = DagModel(problem, busy, reach, goal, start, links, unit)
+    build_s = perf_counter() - started_s
+    solver = _solver(limits, int(np.isfinite(problem.run_time_s).sum()), build_s)
+    status = _STATUS[solver.status_name(solver.solve(model.model))]
+    schedule, value_s = start, at_hand_s
+    if status != "UNKNOWN":
+        machine, begin, end = model.solution(solver)
+        found = timed(problem, machine, by_time(problem, begin, end), earliest_s, busy)
+        if goal.value_s(found) < at_hand_s:
+            schedule, value_s = found, goal.value_s(found)
+        bound_s = max(bound_s, solver.best_objective_bound * unit.seconds)
+    assert bound_s <= value_s * (1 + TOLERANCE), (bound_s, value_s)
+    rounding_s = 0.0 if unit.exact else 2 * len(problem) * len(goal.least_s) * unit.seconds
+    if status == "OPTIMAL" and value_s > bound_s * (1 + TOLERANCE) + rounding_s:
+        # Rounded times have let something slip in before a reservation that in truth has to wait until it ends.
+        status = "FEASIBLE"
+    return DagSolution(schedule, value_s, bound_s, status, rounding_s, build_s, perf_counter() - started_s - build_s)
+
+
+_STATUS: dict[str, Status] = {"OPTIMAL": "OPTIMAL", "FEASIBLE": "FEASIBLE", "UNKNOWN": "UNKNOWN"}
+"""What the solver may say; anything else is our mistake, because the hint solves the model."""
+
+
+def _unit(problem: DagProblem, earliest_s: Floats, busy: Busy, latest_s: float, links: Links) -> Unit:
     """A unit that suits all times up to the latest end that can matter."""
-    latest_s = float(goal.latest_s(hint).max())
     reserved = np.arange(busy.start_s.shape[1]) < busy.count[:, None]
     times_s = np.concatenate(
         [
@@ -141,13 +160,14 @@ def unit_for(problem: DagProblem, earliest_s: Floats, busy: Busy, goal: Goal, hi
     return unit_of(times_s[times_s <= latest_s], latest_s)
 
 
-def _solver(limits: Limits, units_per_s: float, so_far_s: float) -> cp_model.CpSolver:
+def _solver(limits: Limits, intervals: int, so_far_s: float) -> cp_model.CpSolver:
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = limits.workers
     solver.parameters.random_seed = limits.seed
-    # Linear programming at every node of the search tree takes most of the time and gains little on these models.
+    # Without linear programming the search finds more and proves more here: cuts take most of the time otherwise.
     solver.parameters.linearization_level = 0
     if limits.clock == "deterministic":
+        units_per_s = min(FASTEST, max(SLOWEST, INTERVALS_PER_UNIT / intervals))
         solver.parameters.max_deterministic_time = limits.window_s * units_per_s
     else:
         padding_s = min(WALL_PADDING_S, limits.window_s / 2)
@@ -155,23 +175,5 @@ def _solver(limits: Limits, units_per_s: float, so_far_s: float) -> cp_model.CpS
     return solver
 
 
-def _timed(problem: DagProblem, machine: Ints, order: Ints, earliest_s: Floats, busy: Busy) -> Schedule:
-    """Every node on its machine behind those before it in the order, as early as its data allow."""
-    start_s, finish_s = np.zeros(len(order)), np.zeros(len(order))
-    free_s = np.zeros(problem.machines)
-    for node in order.tolist():
-        here = machine[node]
-        before = slice(problem.pred_start[node], problem.pred_start[node + 1])
-        source, data_bytes = problem.pred[before], problem.pred_bytes[before]
-        there = machine[source]
-        send_s = np.where(
-            there == here, 0.0, problem.latency_s[there, here] + data_bytes * problem.s_per_byte[there, here]
-        )
-        at_s = max(free_s[here], earliest_s[node, here], (finish_s[source] + send_s).max(initial=0.0))
-        run_s = problem.run_time_s[node, here]
-        for slot in range(int(busy.count[here])):
-            if busy.finish_s[here, slot] > at_s and busy.start_s[here, slot] < at_s + run_s:
-                at_s = busy.finish_s[here, slot]
-        start_s[node] = at_s
-        finish_s[node] = free_s[here] = at_s + run_s
-    return Schedule(machine, start_s, finish_s)
+def _later(schedule: Schedule, by_s: float) -> Schedule:
+    return Schedule(schedule.machine, schedule.start_s + by_s, schedule.finish_s + by_s)

@@ -13,7 +13,6 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 from ortools.sat.python import cp_model
 
 from clustersim.baselines.dag_bounds import Reach
@@ -141,13 +140,14 @@ class DagModel:
             for edge in range(int(problem.pred_start[target]), int(problem.pred_start[target + 1])):
                 self._add_edge(int(problem.pred[edge]), target, send[edge], links.kind)
         if len(self._ends) == 1:
-            self._add_loads(problem.machines, self._ends[0])
+            around = int(self._head[in_time].min() + self._tail[in_time].min())
+            self._add_loads(problem.machines, self._ends[0], around)
         else:
             self.model.add(sum(self._ends) >= int(unit.at_least(goal.bound_s)))
         self.model.minimize(sum(self._ends))
 
-    def plan(self, solver: cp_model.CpSolver) -> tuple[Ints, Ints, Ints]:
-        """Machine, start and end in units of each node of the solution, each (N,)."""
+    def solution(self, solver: cp_model.CpSolver) -> tuple[Ints, Ints, Ints]:
+        """Machine, start and end in units of each node, each (N,)."""
         machine = np.array([next(m for m, present in on.items() if solver.value(present)) for on in self._on])
         start = np.array([solver.value(start) for start in self._start])
         return machine, start, start + self._run[np.arange(len(start)), machine]
@@ -209,22 +209,13 @@ class DagModel:
         wait = _weighted(slow, np.diff(levels, prepend=0).tolist())
         self.model.add(self._start[target] >= self._end[source] + wait)
 
-    def _add_loads(self, machines: int, end: cp_model.IntVar) -> None:
-        """All that a machine runs lies between the first head and the last tail there."""
+    def _add_loads(self, machines: int, end: cp_model.IntVar, around: int) -> None:
+        """All that a machine runs lies between the first head of all nodes and the last tail of all."""
         for machine in range(machines):
             nodes = [node for node, on in enumerate(self._on) if machine in on]
-            if nodes:
-                load = _weighted([self._on[node][machine] for node in nodes], self._run[nodes, machine].tolist())
-                around = int(self._head[nodes, machine].min() + self._tail[nodes, machine].min())
-                self.model.add(load + around <= end)
+            load = _weighted([self._on[node][machine] for node in nodes], self._run[nodes, machine].tolist())
+            self.model.add(load + around <= end)
 
 
 def _weighted(flags: Iterable[cp_model.IntVar], weights: Iterable[int]) -> cp_model.LinearExpr:
     return cp_model.LinearExpr.weighted_sum(list(flags), list(weights))
-
-
-def by_time(problem: DagProblem, start: NDArray[np.generic], end: NDArray[np.generic]) -> Ints:
-    """The nodes in the order of their times; predecessors first, also where nodes have no length."""
-    rank = np.empty(len(problem), dtype=np.int64)
-    rank[problem.order] = np.arange(len(problem))
-    return np.lexsort((rank, end, start)).astype(np.int64)

@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 from clustersim.baselines.constraint_budget import Limits
 from clustersim.baselines.dag_bounds import earliest_s_of
 from clustersim.baselines.dag_constraint import DagSolution, solve_dag
-from clustersim.baselines.dag_remaining import remaining
+from clustersim.baselines.dag_constraint_start import by_time, timed
+from clustersim.baselines.dag_remaining import Remaining, remaining
+from clustersim.baselines.heft import plan_heft
 from clustersim.baselines.job_by_job import plan_job_by_job
 from clustersim.baselines.plan_policy import PlanPolicy
 from clustersim.baselines.run_lists import LOST, RunLists, running_order
@@ -75,7 +77,8 @@ class CpSatRolling:
 
     def _lost(self, view: DagView) -> NDArray[np.bool_]:
         """Which machines have failed since they got what they have."""
-        return (self._serves != NOBODY) & (view.tail_node == NOBODY)
+        lost: NDArray[np.bool_] = (self._serves != NOBODY) & (view.tail_node == NOBODY)
+        return lost
 
     def _plan(self, view: DagView, now_s: float) -> RunLists:
         while self._jobs < len(view.admitted) and view.admitted[self._jobs]:
@@ -87,13 +90,12 @@ class CpSatRolling:
         none: Ints = np.zeros(0, dtype=np.int64)
         if left is None:
             return RunLists(none, none, np.zeros(0, dtype=np.bool_), np.full(machines, -1))
-        earliest_s = earliest_s_of(left.problem, left.release_s, left.data_at_s)
         solution = solve_dag(
             left.problem,
             left.release_s,
             left.busy,
             self.limits,
-            plan_job_by_job(left.problem, earliest_s, left.busy),
+            _short_job_times(left),
             "job_time",
             left.data_at_s,
         )
@@ -106,3 +108,14 @@ class CpSatRolling:
             np.zeros(len(order), dtype=np.bool_),
             np.full(machines, -1),
         )
+
+
+def _short_job_times(left: Remaining) -> Schedule:
+    """The better one of two list schedules, for the search to start from."""
+    problem, busy = left.problem, left.busy
+    earliest_s = earliest_s_of(problem, left.release_s, left.data_at_s)
+    plans = []
+    for planner in (plan_job_by_job, plan_heft):
+        plan = planner(problem, left.release_s, busy)
+        plans.append(timed(problem, plan.machine, by_time(problem, plan.start_s, plan.finish_s), earliest_s, busy))
+    return min(plans, key=lambda plan: float(np.maximum.reduceat(plan.finish_s, problem.first_node[:-1]).sum()))

@@ -45,7 +45,7 @@ def remaining(view: DagView, now_s: float, serves: Ints) -> Remaining | None:
     part = problem_of(_machines(problem), [_dag(problem, view, left, of_job) for of_job in parts])
     data_at_s = view.data_at_s.copy()
     free_s = np.maximum(view.free_at_s, now_s)
-    for machine in np.flatnonzero(serves != NOBODY):
+    for machine in np.flatnonzero(serves != NOBODY).tolist():
         send(
             serves[machine],
             machine,
@@ -74,7 +74,7 @@ def _dag(problem: DagProblem, view: DagView, left: Ints, nodes: Ints) -> Dag:
     """The tasks of a job of which something is left, with what is left of their instances."""
     run_time_s = problem.run_time_s[nodes]
     elsewhere = np.where(view.up, run_time_s, np.inf)
-    run_time_s = np.where(np.isfinite(elsewhere).any(axis=1)[:, None], elsewhere, run_time_s)
+    run_time_s = np.where(elsewhere.min(axis=1, keepdims=True) < np.inf, elsewhere, run_time_s)
     place = {node: index for index, node in enumerate(nodes.tolist())}
     share = left / problem.instances
     edges, data_bytes = [], []

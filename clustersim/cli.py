@@ -385,7 +385,7 @@ class TrainDagScheduling:
             raise KeyboardInterrupt(f"interrupted, the best agent so far is kept in {self.out}") from None
         if self.evaluation_seeds:
             soc = self.config.setting == "soc"
-            heuristics = "heft-rt,met,etf,fifo" if soc else "fair,weighted-fair,sjf,fifo"
+            heuristics = "heft-rt-firm,heft-rt,min-min,met" if soc else "fair,weighted-fair,sjf,fifo"
             BenchDagScheduling(
                 trace=self.config.setting,
                 load=0.95 if soc else None,

@@ -30,10 +30,13 @@ from clustersim.bench.packing_table import cell_columns, notes, outcome_columns,
 from clustersim.bench.placement_gap import GAP_METRICS
 from clustersim.bench.plots import plot_estimates, plot_series
 from clustersim.bench.pod_placement import INFLATION_METRICS, REPLAY_METRICS, RESCHEDULING_METRICS
-from clustersim.envs import ENVIRONMENTS, packing_columns
+from clustersim.envs import ENVIRONMENTS, dag_columns, packing_columns
+from clustersim.envs.dag_scheduling import DagDispatchEnv, DagSchedulingEnv
+from clustersim.envs.encoding import table
 from clustersim.envs.pod_packing import PodPackingEnv
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
 from clustersim.repair import Repair
+from clustersim.scenarios.dag_scheduling import DagSchedulingSimulation
 
 HERE = Path(__file__).parent
 
@@ -124,6 +127,48 @@ nowhere), of those the one that lacks least.
 ### state, shape ({len(packing_columns.STATE.columns)},)
 
 {packing_columns.STATE.describe()}
+
+## `clustersim/DagScheduling-v0`
+
+{cleandoc(DagSchedulingEnv.__doc__ or "")}
+
+```python
+from clustersim.traces.dag_load import dag_source
+
+env = gymnasium.make("clustersim.envs:clustersim/DagScheduling-v0", instances=dag_source("layered", jobs=5), noise=0.3)
+```
+
+- **Episode.** `instances(seed)` draws machines and jobs (`clustersim.traces.dag_load.dag_source`, or a function of your
+  own); the same episode as in `clustersim bench dag-scheduling`. It ends with the last job.
+- **Action.** A row of the tasks. With late binding a task may come to wait for a busy machine; it is offered again when
+  something has happened.
+- **Reward.** The decrease of a cost in seconds (or joules), told below: minus the time that jobs spend in the system
+  between two decisions (`job_time`), however far these are apart.
+- **info.** `elapsed_s`, `jobs_in_system`, `jobs_done`, `job_time_s`, and at the end `metrics`.
+
+{cleandoc(DagSchedulingSimulation.cost.__doc__ or "")}
+
+All parts are float32 and padded with zeros, `task_mask` and `edge_mask` tell what is there. `edges` holds the rows of a
+predecessor and its successor. Rows hold the unfinished tasks of admitted jobs; if there are more than rows, the ready
+ones come first. Times are told as squash(t) = log(1 + t / scale) / 4, the scale being the mean run time of an instance.
+
+### tasks, shape (node_rows, {len(dag_columns.TASK_COLUMNS)})
+
+{table(dag_columns.TASK_COLUMNS)}
+
+### state, shape ({len(dag_columns.STATE_COLUMNS)},)
+
+{table(dag_columns.STATE_COLUMNS)}
+
+## `clustersim/DagDispatch-v0`
+
+{cleandoc(DagDispatchEnv.__doc__ or "")}
+
+Everything else is as above. `slot_row` is 1 + the row of the task in each slot, 0 for an empty one.
+
+### pairs, shape (slots * machines, {len(dag_columns.PAIR_COLUMNS)})
+
+{table(dag_columns.PAIR_COLUMNS)}
 """
 
 

@@ -124,8 +124,7 @@ TASK_COLUMNS = (
     ),
     Column("warm_up", "what its first instance on a machine takes longer", 0, MOST,
            lambda t: squash(t.view.problem.warm_up_s[t.node] / t.known.scale_s)),
-    Column("job_work", "work left of its job, per machine", 0, MOST,
-           lambda t: squash(t.work_s() / len(t.view.up) / t.known.scale_s)),
+    Column("job_work", "work left of its job", 0, MOST, lambda t: squash(t.work_s() / t.known.scale_s)),
     Column("job_path", "longest tail of its job's unfinished tasks", 0, MOST,
            lambda t: squash(t.known.tail_s[t.siblings].max() / t.known.scale_s)),
     Column("job_age", "time since its job arrived", 0, MOST,
@@ -134,9 +133,8 @@ TASK_COLUMNS = (
            lambda t: squash(float(((t.view.tail_job == t.job) & ~t.view.open & t.view.up).sum()))),
     Column("job_place", "1 / (1 + jobs in the system that came before)", 0, 1,
            lambda t: 1.0 / (1 + int((t.active_jobs < t.job).sum()))),
-    Column("work", "time of its instances not started, per machine", 0, MOST,
-           lambda t: squash(t.view.unstarted[t.node] * t.view.problem.mean_run_time_s[t.node]
-                            / len(t.view.up) / t.known.scale_s)),
+    Column("work", "time of its instances not started", 0, MOST,
+           lambda t: squash(t.view.unstarted[t.node] * t.view.problem.mean_run_time_s[t.node] / t.known.scale_s)),
     Column("machines", "squash(machines that run it)", 0, MOST, lambda t: squash(float(t.view.running[t.node]))),
     Column("local", "share of the open machines that served its job last", 0, 1, _share_open_and_local),
     Column("rank_plain", "upward rank, not as a logarithm", 0, MOST,
@@ -294,7 +292,7 @@ def fill_tasks(  # type: ignore[no-untyped-def]
                 work_s += (unstarted[node] + 0.5 * running[node]) * mean_run_time_s[node]
                 path_s = max(path_s, tails[node])
         total_s += work_s
-        of_job[job, 0] = squash(work_s / machines / scale_s)
+        of_job[job, 0] = squash(work_s / scale_s)
         of_job[job, 1] = squash(path_s / scale_s)
         of_job[job, 2] = squash((now_s - arrival_s[job]) / scale_s)
         of_job[job, 3] = squash(serving[job])
@@ -313,7 +311,7 @@ def fill_tasks(  # type: ignore[no-untyped-def]
             tasks[row, 4 + column] = constant[node, column]
         for column in range(5):
             tasks[row, 10 + column] = of_job[job_of[node], column]
-        tasks[row, 15] = squash(unstarted[node] * mean_run_time_s[node] / machines / scale_s)
+        tasks[row, 15] = squash(unstarted[node] * mean_run_time_s[node] / scale_s)
         tasks[row, 16] = squash(float(running[node]))
         tasks[row, 17] = of_job[job_of[node], 5]
         tasks[row, 18] = constant[node, 6]

@@ -54,6 +54,11 @@ class TableEncoder:
 
     def describe(self) -> str:
         """The columns as a Markdown table."""
-        lines = ["| column | range | meaning |", "|---|---|---|"]
-        lines += [f"| `{c.name}` | {c.low:g} .. {c.high:g} | {c.meaning} |" for c in self.columns]
-        return "\n".join(lines)
+        return table(self.columns)
+
+
+def table(columns: Sequence[Column]) -> str:
+    """Columns as a Markdown table."""
+    lines = ["| column | range | meaning |", "|---|---|---|"]
+    lines += [f"| `{c.name}` | {c.low:g} .. {c.high:g} | {c.meaning} |" for c in columns]
+    return "\n".join(lines)

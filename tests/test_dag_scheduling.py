@@ -125,13 +125,11 @@ def test_passing_over_instances_many_at_a_time_changes_nothing(
 
 
 def test_time_does_not_go_back_where_adding_a_delay_to_now_rounds_down() -> None:
-    # Found by search: 2.81... s and the rest until 7.83... s add up to less than the sum of the run times.
-    run_time_s = [2.0948087834168183, 2.510874614247947]
+    # Machine 2 is free at 2.81... s + 2 * 2.51... s, and what is left at 2.81... s until then, rounded, is too little.
+    run_time_s = [2.0948087834168185, 2.510874614247947]
     workload = world([job(run_time_s, [(0, 1)], [1, 8], machines=3)], [0.7225913830530272])
-    for _ in range(2):
-        episode = play(scenario(workload), choosing([0], eft=True))
-        times = [event[0] for event in episode.events]
-        assert times == sorted(times)
+    times = [event[0] for event in play(scenario(workload), choosing([0], eft=True)).events]
+    assert times == sorted(times)
 
 
 @given(workloads(), st.sampled_from(["order", "dispatch"]), answers)
@@ -570,7 +568,7 @@ def golden_world() -> DagWorkload:
 @pytest.mark.parametrize("binding", ["late", "firm"])
 def test_golden_transcript(binding: Any) -> None:
     played = scenario(golden_world(), binding=binding, max_jobs=2, noise=0.3, failure_every_s=8.0, repair_s=1.0)
-    episode = play(played, players(), seed=1)
+    episode = play(played, players(), seed=3)
     Account(episode)
     text = (GOLDEN / f"dag_scheduling_{binding}.txt").read_text()
     assert episode.simulation.log.lines() == text.splitlines()

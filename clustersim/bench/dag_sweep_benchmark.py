@@ -55,7 +55,7 @@ def run_sweep(
         summaries.append(write_results(bench, part, tables[value], out / label, reference, command_line))
     metrics = next(iter(sweep.benches.values())).metrics(policies)
     main = [info for info in metrics if info.main]
-    result = {
+    result: dict[str, Any] = {
         **whole.identity,
         **{name: summaries[0][name] for name in ("seeds", "unit", "units") if name in summaries[0]},
         "sweep": sweep.name,
