@@ -43,7 +43,7 @@ class DagPlayer:
             machines = problem.machines
             legal = decision.mask[:-1].reshape(-1, machines)[observer.slot_node]
             slot, machine = divmod(int(np.where(legal, logits, -np.inf).argmax()), machines)
-            return int(observer.slot_node[slot]) * machines + machine
+            return int(observer.slot_node[slot] * machines + machine)
         nodes = observer.node_of_row[: len(logits)]
         return int(nodes[np.where(decision.mask[nodes], logits, -np.inf).argmax()])
 

@@ -42,7 +42,8 @@ from clustersim.scenarios.dag_scheduling import DagScheduling
 TRAINING_SEED, VALIDATION_SEED = 1_000_000, 900_000
 """The first of each; benchmarks use small seeds, so they stay held out."""
 
-IMITATION_RATE = 1e-3
+IMITATION_RATE = 2e-3
+"""At the start; it falls linearly to 0."""
 
 Progress = Callable[[str], None]
 
@@ -61,7 +62,7 @@ def train(config: DagTrainConfig, out: Path, command: str, progress: Progress = 
     judge = _Judge(setting, config, out, command, progress)
     optimizer = torch.optim.Adam(network.parameters(), lr=config.learning_rate)
     for update in range(config.imitation_updates):
-        set_rate(optimizer, IMITATION_RATE)
+        set_rate(optimizer, IMITATION_RATE * (1 - update / config.imitation_updates))
         loss = _imitate(network, optimizer, games, config, rng)
         if (update + 1) % config.validate_every == 0:
             judge.look(network, "imitation", update + 1, games.decisions, f"loss {loss:.4f}")

@@ -171,8 +171,8 @@ def _seconds(
     node: int, machine: int, started: int, run_time_s: Floats, first_draw: Ints, factor: Floats, floor_s: float
 ) -> float:
     if len(factor) == 0:
-        return run_time_s[node, machine]
-    return max(floor_s, run_time_s[node, machine] * factor[first_draw[node] + started])
+        return float(run_time_s[node, machine])
+    return float(max(floor_s, run_time_s[node, machine] * factor[first_draw[node] + started]))
 
 
 @njit(cache=True)
@@ -192,7 +192,7 @@ def _next_free_s(  # type: ignore[no-untyped-def]
             return np.inf
         of = node[machine]
         if queued[machine] or unstarted_ahead[of] <= reserved[of]:
-            return end_ahead_s[machine]
+            return float(end_ahead_s[machine])
         started = instances[of] - unstarted_ahead[of]
         unstarted_ahead[of] -= 1
         end_ahead_s[machine] += _seconds(of, machine, started, run_time_s, first_draw, factor, floor_s)

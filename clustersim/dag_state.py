@@ -80,26 +80,21 @@ class DagState:
             problem,
             read_only(arrival_s),
             switch_s,
-            *(
-                read_only(array)
-                for array in (
-                    self.unstarted,
-                    self.reserved,
-                    self.running,
-                    self.waiting_for,
-                    self.finished,
-                    self.data_at_s,
-                    self.free_at_s,
-                    self.tail_node,
-                    self.tail_job,
-                    self.up,
-                    self.open,
-                    self.unfinished,
-                    self.admitted,
-                    self.ready,
-                    self.ready_count,
-                )
-            ),
+            unstarted=read_only(self.unstarted),
+            reserved=read_only(self.reserved),
+            running=read_only(self.running),
+            waiting_for=read_only(self.waiting_for),
+            finished=read_only(self.finished),
+            data_at_s=read_only(self.data_at_s),
+            free_at_s=read_only(self.free_at_s),
+            tail_node=read_only(self.tail_node),
+            tail_job=read_only(self.tail_job),
+            up=read_only(self.up),
+            open=read_only(self.open),
+            unfinished=read_only(self.unfinished),
+            admitted=read_only(self.admitted),
+            _ready=read_only(self.ready),
+            _ready_count=read_only(self.ready_count),
         )
 
     def admit(self, job: int) -> None:
@@ -205,7 +200,7 @@ def expected_s(
         expected += warm_up_s[node]
         if tail_job[machine] != job_of[node] and tail_job[machine] >= 0:
             expected += switch_s
-    return expected
+    return float(expected)
 
 
 @njit(cache=True)
@@ -370,7 +365,7 @@ def _end(
             waiting_for[child] -= 1
             if waiting_for[child] == 0:
                 insert(ready, ready_count, child)
-    return finished[node]
+    return bool(finished[node])
 
 
 @njit(cache=True)

@@ -76,7 +76,8 @@ class Task(NamedTuple):
     def siblings(self) -> Ints:
         """The unfinished tasks of its job."""
         first, end = self.view.problem.first_node[self.job : self.job + 2]
-        return np.flatnonzero(~self.view.finished[first:end]) + first
+        nodes: Ints = np.flatnonzero(~self.view.finished[first:end]) + first
+        return nodes
 
     @property
     def active_jobs(self) -> Ints:

@@ -183,6 +183,7 @@ def play(played: DagScheduling, by: Mapping[str, Policy], seed: int = 0) -> Epis
             Asked(len(simulation.log), decision.time_s, decision.role, decision.subject, mask, seen, costs, answer)
         )
         simulation.control.answer(decision, answer)
+    assert not np.isnan(simulation.done_s).any(), "a job is not done"
     return Episode(simulation, seed, asked)
 
 

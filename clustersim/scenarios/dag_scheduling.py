@@ -16,7 +16,7 @@ Roles, by `decide`: "order" asks `order` (the next task: a node, or N to wait fo
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
 from functools import partial
 from heapq import heappop, heappush
@@ -172,7 +172,7 @@ class DagSchedulingSimulation:
             arrival.callbacks.append(self._on_arrival)
 
     def _on_arrival(self, event: simpy.Event) -> None:
-        job = int(event.value)
+        job: Any = event.value
         self._catch_up()
         self._pending_wakes -= 1
         self._count_job_time(+1)
@@ -316,7 +316,8 @@ class DagSchedulingSimulation:
             self._start(index, machine, self._next_of(machine))
 
     def _on_data(self, event: simpy.Event) -> None:
-        index, version = event.value
+        arrival: Any = event.value
+        index, version = arrival
         machine = self._machines[index]
         if machine.version == version:
             self._catch_up()
@@ -479,7 +480,7 @@ class DagSchedulingSimulation:
             if scenario.failure_every_s < np.inf:
                 self.env.process(self._fail(index))
 
-    def _slow_down(self, index: int) -> Iterator[simpy.Event]:
+    def _slow_down(self, index: int) -> Generator[simpy.Event, Any, None]:
         scenario, rng = self.scenario, self.streams[f"slowdowns/{index}"]
         while self._left:
             yield self.env.timeout(rng.exponential(scenario.slowdown_every_s))
@@ -493,7 +494,7 @@ class DagSchedulingSimulation:
         if machine.work is not None:
             machine.work.set_rate(rate)
 
-    def _fail(self, index: int) -> Iterator[simpy.Event]:
+    def _fail(self, index: int) -> Generator[simpy.Event, Any, None]:
         scenario, rng = self.scenario, self.streams[f"failures/{index}"]
         while self._left:
             yield self.env.timeout(rng.exponential(scenario.failure_every_s))
