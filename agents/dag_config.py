@@ -15,29 +15,29 @@ class DagTrainConfig:
     setting: Literal["soc", "tpch"] = "soc"
     """soc: jobs of DS3 arrive at a system on a chip, run times are noisy. tpch: batches of TPC-H queries on Spark."""
     seed: int = 1
-    updates: int = 400
-    """PPO updates."""
-    imitation_updates: int = 40
+    updates: int = 40
+    """PPO updates. These sizes take about six minutes on one core."""
+    imitation_updates: int = 32
     """Updates at the start in which the heuristic is imitated."""
     imitation_epochs: int = 6
     envs: int = 16
     """Episodes played side by side."""
-    steps: int = 128
+    steps: int = 256
     """Decisions per episode and update."""
-    horizon: float = 10.0
+    horizon: float = 3.0
     """Discounting: exp(-seconds / (horizon * mean critical path of a job)) between two decisions."""
     hidden: int = 32
-    minibatch: int = 512
+    minibatch: int = 256
     epochs: int = 3
-    learning_rate: float = 1e-3
+    learning_rate: float = 1e-4
     """At the start; it falls linearly to 0."""
-    gae_lambda: float = 0.95
-    clip: float = 0.2
-    entropy: float = 0.01
+    gae_lambda: float = 0.9
+    clip: float = 0.1
+    entropy: float = 0.0
     """Weight at the start; it falls linearly to a tenth."""
     critic_updates: int = 10
     """PPO updates at the start in which only the critic learns."""
-    validate_every: int = 20
+    validate_every: int = 8
     """Updates between two looks at the validation seeds."""
     validation: int = 8
     """Validation episodes of every load."""

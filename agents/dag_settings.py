@@ -90,7 +90,7 @@ class WorthwhileShare:
     """Teaches to order: small jobs first, machines spread over jobs, and no more on a stage than are worth warming up.
 
     The score of a ready task is log(efficiency) - 1.5 log(1 + work left of its job) - log(1 + machines of its job), and
-    1 more for a job that an open machine served last. The efficiency is the machine's share of the stage's work over
+    2 more for a job that an open machine served last. The efficiency is the machine's share of the stage's work over
     that share and what it loses before: warm-up and, on another job's machine, switching.
     """
 
@@ -109,7 +109,7 @@ class WorthwhileShare:
         share_s = view.unstarted[nodes] * problem.mean_run_time_s[nodes] / (view.running[nodes] + 1)
         loses_s = problem.warm_up_s[nodes] + view.switch_s * ~local + 1e-2
         efficiency = share_s / (share_s + loses_s) + 1e-3
-        score = np.log(efficiency) - 1.5 * np.log1p(left_s[jobs]) - np.log1p(held[jobs]) + local
+        score = np.log(efficiency) - 1.5 * np.log1p(left_s[jobs]) - np.log1p(held[jobs]) + 2.0 * local
         return int(nodes[score.argmax()])
 
 
@@ -141,10 +141,9 @@ def _tpch() -> Setting:
         False,
         {"decide": "order", "binding": "late", "linger": True},
         {},
-        lambda source: DagSchedulingEnv(source, node_rows=360, edge_rows=400, assign=EftAssign(open_only=True)),
+        lambda source: DagSchedulingEnv(source, node_rows=360, edge_rows=400),
         WorthwhileShare,
         lambda: {ORDER: FairShare(), ASSIGN: EftAssign(open_only=True)},
-        open_only=True,
     )
 
 

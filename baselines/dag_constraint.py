@@ -15,7 +15,7 @@ from ortools.sat.python import cp_model
 
 from clustersim.baselines.constraint_budget import WALL_PADDING_S, Limits
 from clustersim.baselines.dag_bounds import Reach, area_bound_s, earliest_s_of, job_bounds_s, job_time_bound_s, reach_of
-from clustersim.baselines.dag_constraint_model import DagModel, Goal, Links, Unit, size_of, unit_of
+from clustersim.baselines.dag_constraint_model import DagModel, Goal, Links, size_of, unit_of
 from clustersim.baselines.dag_constraint_start import by_time, list_schedules, timed
 from clustersim.dag_problem import DagProblem, Floats
 from clustersim.dag_schedule import Busy, Schedule, check_plannable
@@ -121,7 +121,7 @@ def _search(
     if proved or size_of(problem, links) > SIZE_PER_S * limits.window_s:
         status: Status = "OPTIMAL" if proved else "UNKNOWN"
         return DagSolution(start, at_hand_s, bound_s, status, 0.0, perf_counter() - started_s, 0.0)
-    unit = _unit(problem, earliest_s, busy, float(goal.latest_s(start).max()), links)
+    unit = unit_of(_times_s(problem, earliest_s, busy, links), float(goal.latest_s(start).max()))
     model = DagModel(problem, busy, reach, goal, start, links, unit)
     build_s = perf_counter() - started_s
     solver = _solver(limits, int(np.isfinite(problem.run_time_s).sum()), build_s)
@@ -145,19 +145,11 @@ _STATUS: dict[str, Status] = {"OPTIMAL": "OPTIMAL", "FEASIBLE": "FEASIBLE", "UNK
 """What the solver may say; anything else is our mistake, because the hint solves the model."""
 
 
-def _unit(problem: DagProblem, earliest_s: Floats, busy: Busy, latest_s: float, links: Links) -> Unit:
-    """A unit that suits all times up to the latest end that can matter."""
+def _times_s(problem: DagProblem, earliest_s: Floats, busy: Busy, links: Links) -> Floats:
+    """All times that make up a schedule."""
     reserved = np.arange(busy.start_s.shape[1]) < busy.count[:, None]
-    times_s = np.concatenate(
-        [
-            problem.run_time_s.ravel(),
-            links.send_s.ravel(),
-            earliest_s.ravel(),
-            busy.start_s[reserved],
-            busy.finish_s[reserved],
-        ]
-    )
-    return unit_of(times_s[times_s <= latest_s], latest_s)
+    given = problem.run_time_s, links.send_s, earliest_s, busy.start_s[reserved], busy.finish_s[reserved]
+    return np.concatenate([times_s.ravel() for times_s in given])
 
 
 def _solver(limits: Limits, intervals: int, so_far_s: float) -> cp_model.CpSolver:

@@ -25,7 +25,7 @@ SLACK = 1e-6
 LONGEST = 1e9
 """The latest end in units with which a unit is taken that divides all times."""
 
-ROUNDED = 1e7
+ROUNDED = 1e9
 """The latest end in units where no such unit is found."""
 
 
@@ -37,9 +37,9 @@ class Unit:
     exact: bool
 
     def whole(self, seconds: Floats | float) -> Ints:
-        """Units of a time that was given, rounded down."""
+        """Units of a time that was given, rounded down; it may be too long to matter and then no multiple."""
         units = np.asarray(seconds) / self.seconds
-        return (np.rint(units) if self.exact else np.floor(units)).astype(np.int64)
+        return np.floor(units + SLACK if self.exact else units).astype(np.int64)
 
     def at_least(self, seconds: Floats | float) -> Ints:
         """Units of a lower bound."""
@@ -52,7 +52,11 @@ class Unit:
 
 
 def unit_of(times_s: Floats, latest_s: float) -> Unit:
-    """The largest unit that divides all times: up to seven decimals; else one that makes them long enough."""
+    """The largest unit that divides all times up to the latest end that matters, with up to seven decimals.
+
+    If there is none, one that makes the latest end ROUNDED units.
+    """
+    times_s = times_s[times_s <= latest_s * (1 + SLACK)]
     for decimals in range(8):
         units = times_s * 10.0**decimals
         whole = np.rint(units)
@@ -122,20 +126,23 @@ class DagModel:
         self._on: list[dict[int, cp_model.IntVar]] = []
         self._start: list[cp_model.IntVar] = []
         self._end: list[cp_model.LinearExpr] = []
-        can_run = np.isfinite(problem.run_time_s) & np.isfinite(reach.head_s)
-        self._run = unit.whole(np.where(can_run, problem.run_time_s, 0.0))
-        self._head = unit.at_least(np.where(can_run, reach.head_s, 0.0))
-        self._tail = unit.at_least(np.where(can_run, reach.tail_s, 0.0))
+        latest_s = float(goal.latest_s(hint).max())
+        # Longer ones cannot be part of a better schedule, and need not fit into 64 bits.
+        run_s, head_s, tail_s, send_s = (
+            np.minimum(times_s, 2 * latest_s)
+            for times_s in (problem.run_time_s, reach.head_s, reach.tail_s, links.send_s)
+        )
+        self._run, self._head, self._tail = unit.whole(run_s), unit.at_least(head_s), unit.at_least(tail_s)
         least, ends = unit.at_least(goal.least_s), unit.at_most(goal.completions_s(hint))
         latest = int(unit.at_most(goal.value_s(hint))) - (least.sum() - least)
         self._ends = [self._integer(*bounds) for bounds in zip(least, latest, ends, strict=True)]
-        in_time = can_run & (self._head + self._run + self._tail <= latest[goal.group][:, None])
+        in_time = self._head + self._run + self._tail <= latest[goal.group][:, None]
         start = unit.at_most(hint.start_s)
         for node in range(len(problem)):
             self._add_node(node, np.flatnonzero(in_time[node]).tolist(), self._ends[goal.group[node]], int(start[node]))
         for machine in range(problem.machines):
-            self._add_machine(machine, busy, unit, float(goal.latest_s(hint).max()))
-        send = unit.whole(links.send_s)
+            self._add_machine(machine, busy, unit, latest_s)
+        send = unit.whole(send_s)
         for target in range(len(problem)):
             for edge in range(int(problem.pred_start[target]), int(problem.pred_start[target + 1])):
                 self._add_edge(int(problem.pred[edge]), target, send[edge], links.kind)

@@ -51,7 +51,7 @@ class CpSatRolling:
     """
 
     def __init__(self, limits: Limits | None = None) -> None:
-        self.limits = limits or Limits(window_s=0.2)
+        self.limits = limits or Limits(window_s=0.3)
         self.solutions: list[DagSolution] = []
 
     def reset(self, rng: np.random.Generator) -> None:

@@ -45,10 +45,12 @@ class Lingering:
         self,
         state: DagState,
         clocks: Clocks,
+        queued: NDArray[np.bool_],
         noise: tuple[Ints, Floats, float],
         kinds: tuple[int, int],
     ) -> None:
         """
+        queued: whether something waits for each machine, which then does not go on.
         noise: the first draw of every node, a factor per draw (none: run times are as expected), and the floor.
         kinds: of the events that tell an end and the beginning right after it.
         """
@@ -59,7 +61,7 @@ class Lingering:
         self._end_s = np.zeros(machines)
         self._turn = np.zeros(machines, dtype=np.int64)
         self._turns = np.zeros(1, dtype=np.int64)
-        self.queued = np.zeros(machines, dtype=np.bool_)
+        self._queued = queued
         self._passed = np.zeros((ROOM, 2, 5))
         self._passed[:, :, 1] = kinds
         self._passed_count = np.zeros(1, dtype=np.int64)
@@ -85,7 +87,7 @@ class Lingering:
                 self._end_s,
                 self._turn,
                 self._turns,
-                self.queued,
+                self._queued,
                 state.unstarted,
                 state.reserved,
                 problem.instances,
@@ -122,7 +124,7 @@ class Lingering:
                 self._clocks.busy_s,
                 self._clocks.expected_end_s,
                 self._clocks.transferred_bytes,
-                self.queued,
+                self._queued,
                 state.unstarted,
                 state.reserved,
                 state.ended,

@@ -17,9 +17,11 @@ from clustersim.baselines.lookahead_heft import plan_lookahead_heft
 from clustersim.baselines.peft import plan_peft
 from clustersim.baselines.plan_policy import PlanPolicy
 from clustersim.baselines.registry import team
+from clustersim.control import Decision
 from clustersim.dag_part import jobs_alone
 from clustersim.dag_problem import DagProblem, Floats, problem_of
 from clustersim.dag_schedule import Busy, Planner, Schedule, why_invalid
+from clustersim.dag_state import NOBODY, DagState, mark_pairs
 from clustersim.dags import Dag, DagWorkload, batch, uniform_machines
 from clustersim.golden_dags import insertion_5, topcuoglu_2002
 from clustersim.policy import run
@@ -141,6 +143,34 @@ def test_a_task_waits_for_its_machine_to_be_repaired() -> None:
     failing = [play(workload, plan_heft, seed, failure_every_s=8.0, repair_s=50.0) for seed in range(5)]
     assert sum(simulation.lost_instances for simulation in failing) > 0
     assert all(runs_of(simulation).machine.tolist() == [0] for simulation in failing)
+
+
+def test_only_as_many_instances_go_back_as_were_lost() -> None:
+    """Both machines fail, but one had ended its instance: what comes next on the other must not wait for a third."""
+    job = Dag("job", ("a", "b"), np.ones((2, 2)), np.zeros((0, 2), dtype=np.int64), np.zeros(0), np.array([2, 2]))
+    problem = problem_of(uniform_machines(2), [job])
+    state = DagState(problem, np.zeros(1), 0.0)
+    state.admit(0)
+    policy = PlanPolicy(plan_heft)
+    policy.reset(np.random.default_rng(0))
+
+    def answer() -> int:
+        mask = np.zeros(5, dtype=np.bool_)
+        mask[4] = True
+        mark_pairs(state.ready, state.ready_count, problem.run_time_s, state.up, mask[:4])
+        pair = policy.act(Decision("dispatch", "scheduler", 0.0, None, mask, state.view))
+        if pair < 4:
+            node, machine = divmod(pair, 2)
+            state.reserve(node)
+            state.start(node)
+            state.open[machine], state.tail_node[machine] = False, node
+        return pair
+
+    assert [answer(), answer(), answer()] == [0, 1, 4]
+    state.end(0, 0, 1.0)
+    state.lose(0)
+    state.tail_node[:], state.open[:] = NOBODY, True
+    assert [answer(), answer(), answer()] == [0, 3, 4]
 
 
 def test_a_policy_that_played_before_plays_like_a_fresh_one() -> None:

@@ -153,6 +153,7 @@ class DagSchedulingSimulation:
         self._overtaken = False  # a task of no length has ended since the question was raised
         self._waited = False
         self._waiting = 0  # tasks in the queues of machines
+        self._queued = np.zeros(len(workload.machines), dtype=np.bool_)  # which machines have any
         self._draw_noise()
         self._lingering = self._linger_many_at_a_time()
         self._next_end = 0
@@ -299,6 +300,7 @@ class DagSchedulingSimulation:
         state.open[index] = False
         machine.queue.append(node)
         self._waiting += 1
+        self._queued[index] = True
         if machine.node < 0 and not machine.holds:
             self._serve(index, machine)
         self._ask()
@@ -313,7 +315,7 @@ class DagSchedulingSimulation:
             arrival = self.env.timeout(_delay_s(self.env.now, data_at_s), (index, machine.version))
             arrival.callbacks.append(self._on_data)
         else:
-            self._start(index, machine, self._next_of(machine))
+            self._start(index, machine, self._next_of(index, machine))
 
     def _on_data(self, event: simpy.Event) -> None:
         arrival: Any = event.value
@@ -323,13 +325,15 @@ class DagSchedulingSimulation:
             self._catch_up()
             machine.holds = False
             self._pending_wakes -= 1
-            self._start(index, machine, self._next_of(machine))
+            self._start(index, machine, self._next_of(index, machine))
             if not (self._asking or self._settling):
                 self._schedule_next_end()
 
-    def _next_of(self, machine: _Machine) -> int:
+    def _next_of(self, index: int, machine: _Machine) -> int:
+        node = machine.queue.popleft()
         self._waiting -= 1
-        return machine.queue.popleft()
+        self._queued[index] = bool(machine.queue)
+        return node
 
     def _start(self, index: int, machine: _Machine, node: int) -> None:
         problem, state, env = self.problem, self.state, self.env
@@ -392,15 +396,12 @@ class DagSchedulingSimulation:
             return None
         nothing = np.zeros(0, dtype=np.int64)
         noise = (nothing, np.zeros(0)) if self._factor is None else (self._first_draw, self._factor)
-        return Lingering(self.state, self._clocks, (*noise, scenario.noise_floor_s), (END, START))
+        return Lingering(self.state, self._clocks, self._queued, (*noise, scenario.noise_floor_s), (END, START))
 
     def _schedule_next_end(self) -> None:
         """Make an event of the next end that frees a machine."""
         if self._lingering is None:
             return
-        if not self._late:  # otherwise nothing waits for a running machine once a round is over
-            for index, machine in enumerate(self._machines):
-                self._lingering.queued[index] = bool(machine.queue)
         at_s = self._lingering.next_free_s()
         self._next_end += 1
         if at_s < np.inf:
@@ -437,6 +438,7 @@ class DagSchedulingSimulation:
         while len(machine.queue) > keep:
             state.unreserve(machine.queue.pop())
             self._waiting -= 1
+        self._queued[index] = bool(machine.queue)
         if keep == 0 and machine.holds:
             machine.holds = False
             machine.version += 1
