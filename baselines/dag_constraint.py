@@ -2,6 +2,7 @@
 
 What comes out is never worse than the list schedule that the search starts from, and the bound holds for every schedule
 there is. The objective is the makespan, or the sum of the ends of the jobs, which suits a horizon that rolls on.
+The problem is that of HEFT: Topcuoglu, Hariri, Wu 2002 (doi 10.1109/71.993206).
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from typing import Literal
 import numpy as np
 from ortools.sat.python import cp_model
 
-from clustersim.baselines.constraint_budget import WALL_PADDING_S, Limits
+from clustersim.baselines.constraint_budget import DETERMINISTIC_UNITS_PER_S, WALL_PADDING_S, Limits
 from clustersim.baselines.dag_bounds import Reach, area_bound_s, earliest_s_of, job_bounds_s, job_time_bound_s, reach_of
 from clustersim.baselines.dag_constraint_model import DagModel, Goal, Links, size_of, unit_of
 from clustersim.baselines.dag_constraint_start import by_time, list_schedules, timed
@@ -27,10 +28,10 @@ SIZE_PER_S = 6_000
 """A larger model per second of the window is not built: presolving it alone takes about the window (6,000: 100 nodes
 with 400 edges on 4 machines), and no clock stops it early."""
 
-INTERVALS_PER_UNIT = 20.0
-SLOWEST, FASTEST = 0.02, 0.2
-"""Deterministic time of CP-SAT per second of CPU on the development machine: it does not count most of the propagation,
-so that a unit takes from 5 s with 100 intervals, a node on a machine each, to 50 s with 1,000 of them."""
+NODES_SQUARED_PER_S = 800.0
+LEAST_UNITS_PER_S = 0.01
+"""Deterministic time of CP-SAT per second of CPU on the development machine is 800 / nodes^2 between 0.01 and 0.4: most of
+the propagation is not counted, so that a unit takes 2 to 3 s with 40 nodes, 17 to 40 s with 130, 100 s with 600."""
 
 TOLERANCE = 1e-9
 """Two times count as equal when they differ by less than this part of them."""
@@ -124,7 +125,7 @@ def _search(
     unit = unit_of(_times_s(problem, earliest_s, busy, links), float(goal.latest_s(start).max()))
     model = DagModel(problem, busy, reach, goal, start, links, unit)
     build_s = perf_counter() - started_s
-    solver = _solver(limits, int(np.isfinite(problem.run_time_s).sum()), build_s)
+    solver = _solver(limits, len(problem), build_s)
     status = _STATUS[solver.status_name(solver.solve(model.model))]
     schedule, value_s = start, at_hand_s
     if status != "UNKNOWN":
@@ -152,14 +153,14 @@ def _times_s(problem: DagProblem, earliest_s: Floats, busy: Busy, links: Links) 
     return np.concatenate([times_s.ravel() for times_s in given])
 
 
-def _solver(limits: Limits, intervals: int, so_far_s: float) -> cp_model.CpSolver:
+def _solver(limits: Limits, nodes: int, so_far_s: float) -> cp_model.CpSolver:
     solver = cp_model.CpSolver()
     solver.parameters.num_workers = limits.workers
     solver.parameters.random_seed = limits.seed
     # Without linear programming the search finds more and proves more here: cuts take most of the time otherwise.
     solver.parameters.linearization_level = 0
     if limits.clock == "deterministic":
-        units_per_s = min(FASTEST, max(SLOWEST, INTERVALS_PER_UNIT / intervals))
+        units_per_s = min(DETERMINISTIC_UNITS_PER_S, max(LEAST_UNITS_PER_S, NODES_SQUARED_PER_S / nodes**2))
         solver.parameters.max_deterministic_time = limits.window_s * units_per_s
     else:
         padding_s = min(WALL_PADDING_S, limits.window_s / 2)

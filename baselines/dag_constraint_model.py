@@ -5,6 +5,7 @@ Boolean per edge and kind of link says that the data have to take a link at leas
 ends run on different machines. Times are whole numbers of a unit; where they do not come out even, run times, data and
 reservations are rounded down, so that rounding down the start of every node of a valid schedule solves the model,
 and a bound of the model is one of the problem.
+The problem is that of HEFT: Topcuoglu, Hariri, Wu 2002 (doi 10.1109/71.993206).
 """
 
 from __future__ import annotations

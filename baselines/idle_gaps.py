@@ -1,6 +1,7 @@
 """The idle time of machines as sorted gaps: where a task fits between those that are planned already.
 
 Gaps are kept instead of what lies between them, for there are few of them; those that no task fits into are dropped.
+This is what the insertion of HEFT searches (Topcuoglu, Hariri, Wu 2002, doi 10.1109/71.993206).
 """
 
 from __future__ import annotations
