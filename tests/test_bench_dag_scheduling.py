@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import json
 import math
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ from rich.console import Console
 from clustersim.baselines.registry import team
 from clustersim.bench import Progress, dag_teams
 from clustersim.bench.dag_benchmark import run_dag, steps
-from clustersim.bench.dag_clock import at_clock
+from clustersim.bench.dag_clock import Clocked
 from clustersim.bench.dag_gantt import (
     COUNT,
     FINISH,
@@ -248,6 +248,19 @@ def test_intervals_are_over_jobs_and_not_over_their_seeds(workflows: Path, tmp_p
 # --- the clock
 
 
+@dataclass(frozen=True)
+class TwoSpeeds:
+    """A source of one job on two machines, one of which has a lower clock."""
+
+    trace: str = "two"
+
+    def checksum(self) -> str:
+        return ""
+
+    def __call__(self, seed: int) -> DagWorkload:
+        return two_speeds()
+
+
 def two_speeds() -> DagWorkload:
     points = ((OperatingPoint(500, 800), OperatingPoint(1000, 1000)), ())
     machines = replace(uniform_machines(2, busy_w=10.0, idle_w=2.0), operating_points=points)
@@ -255,17 +268,10 @@ def two_speeds() -> DagWorkload:
     return batch("two", machines, [Dag("job", ("t",), times, np.zeros((0, 2), dtype=np.int64), np.zeros(0))])
 
 
-@pytest.mark.parametrize("share", [0.5, 0.3])
-def test_at_a_lower_clock_machines_are_slower_and_need_less_power(share: float) -> None:
-    slower = at_clock(two_speeds(), share)
-    np.testing.assert_array_equal(slower.jobs[0].run_time_s, [[8.0, 4.0]])
-    np.testing.assert_allclose(slower.machines.idle_w, [2.0 * 0.8, 2.0])
-    np.testing.assert_allclose(slower.machines.busy_w, [1.6 + 8.0 * 0.5 * 0.8**2, 10.0])
-
-
 def test_a_clock_that_no_machine_has_is_refused() -> None:
     with pytest.raises(ConfigError, match="no machine of 'two' has an operating point"):
-        at_clock(two_speeds(), 0.6)
+        Clocked(TwoSpeeds(), 0.6)(0)
+    assert Clocked(TwoSpeeds(), 0.5)(0).jobs[0].run_time_s.tolist() == [[8.0, 4.0]]
     with pytest.raises(ConfigError, match=r"clock is 1.5; it is a share"):
         bench(clock=1.5).experiment(("heft",), 1)
 

@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 import pytest
-from dag_brute_force import Tiny, best_s, random_tiny, some_schedule
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
-from random_dags import Case, busy_of, cases, dag_of, large_case, machines_of
+from dag_brute_force import best_s, random_tiny, some_schedule
 
 from clustersim.baselines.constraint_budget import Limits
-from clustersim.baselines.cpop import plan_cpop
-from clustersim.baselines.dag_bounds import makespan_bound_s
-from clustersim.baselines.dag_constraint import DagSolution, Objective, solve_dag
-from clustersim.baselines.dag_constraint_model import unit_of
-from clustersim.baselines.heft import plan_heft
-from clustersim.baselines.peft import plan_peft
-from clustersim.dag_problem import DagProblem, problem_of
-from clustersim.dag_schedule import Busy, Schedule, why_invalid
-from clustersim.dags import DagWorkload, uniform_machines
-from clustersim.errors import ConfigError
-from clustersim.golden_dags import insertion_5, topcuoglu_2002
+from clustersim.baselines.dag_constraint import Objective, solve_dag
+from clustersim.dag_problem import DagProblem
+from clustersim.dag_schedule import Schedule, why_invalid
 
 TIMES: tuple[Literal["whole", "decimal", "real"], ...] = ("whole", "decimal", "real")
 LONG_ENOUGH = Limits(window_s=60.0)
