@@ -30,7 +30,7 @@ with 400 edges on 4 machines), and no clock stops it early."""
 
 NODES_SQUARED_PER_S = 800.0
 LEAST_UNITS_PER_S = 0.01
-"""Deterministic time of CP-SAT per second of CPU on the development machine is 800 / nodes^2 between 0.01 and 0.4: most of
+"""Deterministic time of CP-SAT per second of CPU on the development machine: 800 / nodes^2, and at least 0.01. Most of
 the propagation is not counted, so that a unit takes 2 to 3 s with 40 nodes, 17 to 40 s with 130, 100 s with 600."""
 
 TOLERANCE = 1e-9

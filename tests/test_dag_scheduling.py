@@ -277,6 +277,26 @@ def test_a_lingering_machine_goes_on_with_its_task_and_others_ask_after_every_in
     assert starts(asking) == [(0.0, 0, 0), (1.0, 1, 0), (2.0, 0, 0), (3.0, 0, 0)]
 
 
+@pytest.mark.parametrize("slowdown_every_s", [inf, NEVER_S])
+def test_of_machines_that_end_at_the_same_instant_the_one_that_began_first_takes_the_last_instance(
+    slowdown_every_s: float,
+) -> None:
+    workload = world([job([1.0], instances=[3], machines=2)])
+    episode = play(scenario(workload, slowdown_every_s=slowdown_every_s), players(assign=Scripted([1, 0])))
+    assert starts(episode) == [(0.0, 0, 1), (0.0, 0, 0), (1.0, 0, 1)]
+
+
+@pytest.mark.parametrize("slowdown_every_s", [inf, NEVER_S])
+def test_a_lingering_machine_is_expected_to_be_free_after_its_present_instance(slowdown_every_s: float) -> None:
+    one = job([1.0], machines=2)
+    workload = world([job([2.0], instances=[5], machines=2), one, one], [0.0, 2.5, 3.0])
+    # At 2.5 a task is put behind the second instance, which runs from 2 to 4, and is dropped when the round ends.
+    by = players(order=Scripted([0, 3, 1, 3]), assign=Scripted([0, 0]))
+    episode = play(scenario(workload, slowdown_every_s=slowdown_every_s), by)
+    seen = {q.time_s: q.seen["free_at_s"][0] for q in episode.asked if q.role == "order"}
+    assert (seen[2.5], seen[3.0]) == (4.0, 4.0)
+
+
 def test_a_firm_machine_serves_its_queue_before_it_lingers() -> None:
     workload = world([job([1.0, 1.0], instances=[2, 1], machines=2)])
     # Instance 0/0 and task 1 go to machine 0; 0/1 waits, because the last answer was to wait.
