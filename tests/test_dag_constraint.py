@@ -18,7 +18,7 @@ from clustersim.baselines.cpop import plan_cpop
 from clustersim.baselines.dag_bounds import makespan_bound_s
 from clustersim.baselines.dag_constraint import Objective, solve_dag
 from clustersim.baselines.dag_constraint_model import Unit, unit_of
-from clustersim.baselines.dag_constraint_start import list_schedules
+from clustersim.baselines.dag_constraint_start import by_time, list_schedules
 from clustersim.baselines.heft import plan_heft
 from clustersim.baselines.lookahead_heft import plan_lookahead_heft
 from clustersim.baselines.peft import plan_peft
@@ -153,6 +153,17 @@ def test_a_plan_that_meets_the_bound_needs_no_solver(monkeypatch: pytest.MonkeyP
 
 
 def test_late_in_a_simulation_it_answers_as_at_its_start() -> None:
+    workload, later_s = topcuoglu_2002(), 3e12
+    problem = problem_of(workload.machines, workload.jobs)
+    data_at_s = np.full((10, 3), later_s)
+    busy = busy_of([[(0.0, later_s)], [(later_s + 73, later_s + 90)], []])
+    solution = solve_dag(problem, np.array([later_s]), busy, data_at_s=data_at_s)
+    assert (solution.status, solution.rounding_s) == ("OPTIMAL", 0.0)
+    assert (solution.objective_s, solution.bound_s) == (later_s + 73, later_s + 73)
+    assert why_invalid(problem, solution.schedule, np.array([later_s]), busy) == ""
+
+
+def test_shifted_in_time_instances_are_answered_alike() -> None:
     rng = np.random.default_rng(5)
     for _ in range(6):
         tiny = random_tiny(rng, "decimal")
@@ -164,6 +175,21 @@ def test_late_in_a_simulation_it_answers_as_at_its_start() -> None:
         assert (early.status, late.status) == ("OPTIMAL", "OPTIMAL")
         assert late.objective_s - later_s == pytest.approx(early.objective_s, abs=1e-6)
         assert late.bound_s - later_s == pytest.approx(early.bound_s, abs=1e-6)
+
+
+def test_a_reservation_keeps_two_tasks_apart() -> None:
+    """Each of them fits before the reservation, both do not."""
+    problem = problem_of(uniform_machines(1), [dag_of(np.array([[3.0], [2.0]]), [])])
+    solution = solve_dag(problem, np.zeros(1), busy_of([[(4.0, 4.5)]]))
+    assert (solution.status, solution.objective_s, solution.bound_s) == ("OPTIMAL", 6.5, 6.5)
+
+
+def test_a_time_that_just_fits_counts_for_the_unit() -> None:
+    """8.2 - 2.2 is a little less than 6 in floating point; 4.8 alone would be one unit."""
+    problem = problem_of(uniform_machines(2), [dag_of(np.array([[6.0, 4.8]]), [])])
+    hint = Schedule(np.array([0]), np.array([2.2]), np.array([8.2]))
+    solution = solve_dag(problem, np.array([2.2]), Busy.nothing(2), hint=hint)
+    assert (solution.status, solution.objective_s) == ("OPTIMAL", 7.0)
 
 
 def test_times_out_of_all_proportion_are_left_alone() -> None:
@@ -187,6 +213,33 @@ def test_what_fits_only_after_rounding_is_not_called_optimal() -> None:
     assert solution.bound_s < 2.0
     assert solution.status == "FEASIBLE"
     assert 0 < solution.rounding_s < 1e-6
+
+
+def test_what_fits_only_after_rounding_is_neither_taken_nor_called_optimal() -> None:
+    """Two of the tasks are a billionth of a second too long for the time before a reservation."""
+    for seed in range(10):
+        lengths_s = np.random.default_rng(seed).uniform(0.3, 0.9, 3)
+        problem = problem_of(uniform_machines(1), [dag_of(lengths_s[:, None], [])])
+        busy = busy_of([[(lengths_s[0] + lengths_s[1] - 1e-9, 10.0)]])
+        solution = solve_dag(problem, np.zeros(1), busy)
+        assert solution.objective_s <= plan_heft(problem, np.zeros(1), busy).makespan_s
+        assert solution.bound_s <= 10.0 + lengths_s[2] < solution.objective_s
+        assert solution.status == "FEASIBLE"
+        assert 0 < solution.rounding_s < 1e-6
+
+
+def test_prices_lead_to_better_starts_where_machines_suit_tasks_differently() -> None:
+    run_time_s = np.random.default_rng(0).uniform(1, 9, (80, 4))
+    problem = problem_of(uniform_machines(4), [dag_of(run_time_s, [])])
+    nothing_s, free = np.zeros(1), Busy.nothing(4)
+    heft, *others = list_schedules(problem, nothing_s, free)
+    assert heft.makespan_s == plan_heft(problem, nothing_s, free).makespan_s
+    assert min(plan.makespan_s for plan in others) < 0.93 * heft.makespan_s
+
+
+def test_tasks_of_no_length_follow_their_predecessors() -> None:
+    problem = problem_of(uniform_machines(1), [dag_of(np.zeros((3, 1)), [(2, 1, 0.0), (1, 0, 0.0)])])
+    assert by_time(problem, np.zeros(3), np.zeros(3)).tolist() == [2, 1, 0]
 
 
 def test_several_instances_are_refused() -> None:
