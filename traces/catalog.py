@@ -7,6 +7,7 @@ import difflib
 from clustersim.errors import TraceError
 from clustersim.traces.catalog_entry import Trace, TraceFile
 from clustersim.traces.dag_catalog import DAG_CATALOG
+from clustersim.traces.site_catalog import SITE_CATALOG
 
 _OPENB_COMMIT = "8f3d6417353c5083c6d56617f255fadd8dc306bc"
 
@@ -58,9 +59,42 @@ OPENB_LIKE = Trace(
     ),
 )
 
-CATALOG = (OPENB, OPENB_LIKE, *DAG_CATALOG)
+_INVITRO_COMMIT = "163911a85008446394bb3d7f2ae4695763ad6c05"
 
-__all__ = ["CATALOG", "OPENB", "OPENB_LIKE", "Trace", "TraceFile", "find", "suggestion"]
+AZURE2019 = Trace(
+    name="azure2019",
+    title="Azure Functions 2019 (ATC'20), sampled by vHive invitro: calls per minute of 100 and of 500 functions, 8 h",
+    licence="MIT (invitro); the data are Azure's, CC BY 4.0",
+    redistribution="allowed with attribution: Shahrad et al., Serverless in the Wild, USENIX ATC 2020",
+    schema=(
+        "{100,500}/invocations.csv: HashOwner, HashApp, HashFunction, Trigger, 480 .. 959 (calls in each minute of a "
+        "day)",
+        "{100,500}/durations.csv: HashOwner, HashApp, HashFunction, Average (ms, cold starts excluded), Count, "
+        "Minimum, Maximum, percentile_Average_*",
+        "{100,500}/memory.csv: HashFunction, HashOwner, HashApp, SampleCount, AverageAllocatedMb, _pct*",
+    ),
+    defects=(
+        "8 hours of one day: no daily rhythm can be seen",
+        "one function makes 80 % of the calls in the sample of 100, and one 63 % in that of 500",
+        "nearly half of the functions are timers",
+        "upstream has replaced these files by pointers since; the commit named here still has them",
+    ),
+    upstream=f"https://github.com/vhive-serverless/invitro at commit {_INVITRO_COMMIT}",
+    base_url=f"https://raw.githubusercontent.com/vhive-serverless/invitro/{_INVITRO_COMMIT}/data/traces/",
+    folder="faas_azure2019_sample",
+    files=(
+        TraceFile("100/invocations.csv", "002e124025d2f7cc81867cf5e48809bec4c853f1728d7874db46433e5d289305"),
+        TraceFile("100/durations.csv", "f25b3424cc6030143c92f595bbeef97707f22cfcaf306792b6b840a2875e2e16"),
+        TraceFile("100/memory.csv", "999563b3a707cfd0f3b998e8109016b7bf4225158816ffd21f1e7cf2463ab0df"),
+        TraceFile("500/invocations.csv", "a0ca953d1b50cc1f0e813c656e0c3d65b7369757804b571e2767e1ab76b05536"),
+        TraceFile("500/durations.csv", "bc2e52d33f1ec0d4032dc7cbdacadb7622413c9264f5478bf8da2c3aacd92b55"),
+        TraceFile("500/memory.csv", "ea3ac4b65629cb33e567ac0a517d6ae68747a5dd143ff394b86f78f685b65305"),
+    ),
+)
+
+CATALOG = (OPENB, OPENB_LIKE, AZURE2019, *DAG_CATALOG, *SITE_CATALOG)
+
+__all__ = ["AZURE2019", "CATALOG", "OPENB", "OPENB_LIKE", "Trace", "TraceFile", "find", "suggestion"]
 
 
 def find(name: str) -> Trace:

@@ -48,8 +48,11 @@ def check(path: str | Path) -> str:
     """Validate the trace file or folder at `path`; return a short report. Raises TraceError."""
     # pandas and pandera take more than half a second to import
     from clustersim.traces.dag_check import check_dags, holds_dags
+    from clustersim.traces.faas_check import check_faas, holds_faas
     from clustersim.traces.openb_check import check_openb
 
+    if holds_faas(Path(path)):
+        return check_faas(Path(path))
     return check_dags(Path(path)) if holds_dags(Path(path)) else check_openb(Path(path))
 
 

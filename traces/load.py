@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from clustersim.errors import ConfigError, TraceError
-from clustersim.traces.catalog import OPENB, OPENB_LIKE, suggestion
+from clustersim.traces.catalog import AZURE2019, OPENB, OPENB_LIKE, suggestion
 from clustersim.traces.dag_catalog import DAG_TRACES
 from clustersim.traces.locate import VARIABLE, locate
 from clustersim.traces.openb_files import NodeList
@@ -39,6 +39,10 @@ def load(trace: str | Path, workload: str = "default", nodes: NodeList = "gpu", 
         return read_openb(folder, workload, nodes)
     if trace in DAG_TRACES:
         raise TraceError(f"{trace!r} is a trace of jobs, not of pods; use it with the scenario dag-scheduling")
+    if trace == AZURE2019.name:
+        raise TraceError(
+            f"{trace!r} is a trace of calls, not of pods; use it for the services of the scenario cluster-control"
+        )
     if not Path(trace).exists():
         names = [OPENB.name, OPENB_LIKE.name]
         raise TraceError(
