@@ -17,24 +17,34 @@ from clustersim.baselines.fair_share import FairShare
 from clustersim.baselines.fgd import Fgd
 from clustersim.baselines.fifo import Fifo
 from clustersim.baselines.fits import FirstFit, best_fit, worst_fit
+from clustersim.baselines.fixed_replicas import MANY, FixedReplicas
 from clustersim.baselines.gpu_clustering import gpu_clustering
 from clustersim.baselines.gpu_packing import gpu_packing
 from clustersim.baselines.greedy_repair import GreedyRepair
 from clustersim.baselines.heft import plan_heft
 from clustersim.baselines.heft_rt import heft_rt
+from clustersim.baselines.histogram import Histogram
+from clustersim.baselines.hpa import Hpa
 from clustersim.baselines.immediate_mode import MetAssign, OlbAssign
+from clustersim.baselines.kpa import Kpa
 from clustersim.baselines.kube import kube_default, kube_most_allocated
 from clustersim.baselines.kube_preemption import KubePreemption
 from clustersim.baselines.lookahead_heft import plan_lookahead_heft
+from clustersim.baselines.migrate_consolidate import MigrateConsolidate
+from clustersim.baselines.migrate_ha import MigrateHa
+from clustersim.baselines.migrate_none import MigrateNone
 from clustersim.baselines.peft import plan_peft
 from clustersim.baselines.plan_policy import PlanPolicy
+from clustersim.baselines.polca import Polca
 from clustersim.baselines.random_fit import RandomFit
 from clustersim.baselines.random_order import RandomOrder
 from clustersim.baselines.sjf import ShortestJobFirst
 from clustersim.baselines.stf import stf
+from clustersim.baselines.threshold_caps import NoCap, OneThreshold
 from clustersim.dag_schedule import Planner
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy, RandomPolicy, ScorePolicy
+from clustersim.scenarios.control_roles import CAPPER, MIGRATOR, PLACER, SCALER
 from clustersim.scenarios.dag_scheduling import ASSIGN, DISPATCH, ORDER
 from clustersim.scenarios.pod_packing import REPAIR
 from clustersim.scenarios.pod_world import PLACE, PREEMPT, REPLAN
@@ -58,6 +68,27 @@ POLICIES: dict[str, dict[str, Callable[[], Policy]]] = {
     },
 }
 """Scenario -> name -> a fresh policy of its main role (`place` or `repair`), where it has one."""
+
+CONTROL_POLICIES: dict[str, dict[str, Callable[[], Policy]]] = {
+    PLACER: POLICIES["pod-placement"],
+    SCALER: {
+        "fixed": FixedReplicas,
+        "fixed-peak": lambda: FixedReplicas(MANY),
+        "hpa": Hpa,
+        "kpa": Kpa,
+        "histogram": Histogram,
+        "random": RandomPolicy,
+    },
+    CAPPER: {
+        "no-cap": NoCap,
+        "1-threshold-low-priority": OneThreshold,
+        "1-threshold-all": lambda: OneThreshold(everything=True),
+        "polca": Polca,
+        "random": RandomPolicy,
+    },
+    MIGRATOR: {"none": MigrateNone, "consolidate": MigrateConsolidate, "ha": MigrateHa, "random": RandomPolicy},
+}
+"""Role of a shared cluster -> name -> a fresh policy. `clustersim.baselines.joint` makes teams of them."""
 
 
 @dataclass(frozen=True)
