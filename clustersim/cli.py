@@ -14,6 +14,7 @@ from rich.console import Console
 from tyro.conf import OmitArgPrefixes, OmitSubcommandPrefixes, Positional, subcommand
 
 from clustersim.agents.config import TrainConfig
+from clustersim.agents.control_config import ControlTrainConfig
 from clustersim.agents.dag_config import DagTrainConfig
 from clustersim.agents.packing_config import PackingTrainConfig
 from clustersim.errors import ClustersimError, ConfigError
@@ -269,6 +270,76 @@ class BenchDagScheduling:
 
 
 @dataclass(frozen=True)
+class BenchClusterControl:
+    """Compare teams on one shared cluster: who places pods, scales services, caps power and migrates.
+
+    A team is a joint policy, a trained team, or a mixture, such as "placer=fgd,scaler=kpa,capper=polca,migrator=none",
+    a folder, or "placer=fgd,scaler=FOLDER,capper=polca,migrator=none". With --grid all combinations of some policies.
+    """
+
+    preset: str = "small"
+    """small: 16 nodes, 2 h. medium: 100 nodes, 1 day. large: 1,213 nodes, 1 day."""
+    policies: tuple[str, ...] = ()
+    """Teams, separated by blanks; by default some that cover all policies, with --grid none besides the grid."""
+    seeds: int = 10
+    """Number of seeds, from the first seed on."""
+    first_seed: int = FIRST_SEED
+    trace_pods: str | None = None
+    """Where the batch pods come from: openb, or a file or folder in its layout. By default generated."""
+    trace_services: str | None = None
+    """Calls per minute that the services get: azure2019, or a folder in its layout. By default generated."""
+    duration_s: float | None = None
+    """Another length of the episodes."""
+    tick_s: float = 10.0
+    """Time between two decisions of scalers, cappers and migrators."""
+    oversubscription: float | None = None
+    """Nameplate power of a row above its budget, as a share of the budget; by default 0.25."""
+    interference: Literal["off", "hinge", "pairs"] = "hinge"
+    """How tenants of a node slow each other."""
+    failure_multiplier: float | None = None
+    """Of the rate at which nodes of RSC-1 fail; 0: never. By default 100, 20 and 5, from small to large."""
+    grid: bool = False
+    """Play all combinations of the policies below, besides --policies."""
+    placers: str | None = None
+    """grid: comma-separated; by default fgd,best-fit,kube-default,first-fit."""
+    scalers: str | None = None
+    """grid: by default fixed,fixed-peak,hpa,kpa,histogram."""
+    cappers: str | None = None
+    """grid: by default no-cap,1-threshold-low-priority,1-threshold-all,polca."""
+    migrators: str | None = None
+    """grid: by default none,consolidate,ha."""
+    reference: str | None = None
+    """The team that the others are compared with; by default the first, with --grid the best combination."""
+    jobs: int = 1
+    """Processes; the numbers are the same for any number of them."""
+    out: Path | None = None
+    """Folder for the results; the same command resumes there. By default results/cluster-control-PRESET."""
+
+    def run(self, command_line: str) -> None:
+        from clustersim.bench.control_bench import LOAD, WORLD, ControlBench
+        from clustersim.bench.control_benchmark import run_control
+        from clustersim.bench.control_grid import grid_of
+        from clustersim.bench.control_grid_benchmark import run_grid
+        from clustersim.bench.control_teams import DEFAULT_TEAMS, SCENARIO
+
+        _require_counts(self.seeds, self.first_seed, self.jobs)
+        options = {name: getattr(self, name) for name in (*LOAD, *WORLD)}
+        bench = ControlBench(self.preset, first_seed=self.first_seed, **options)
+        out = self.out or Path("results") / "-".join((SCENARIO, self.preset, *(["grid"] if self.grid else [])))
+        lists = {name: getattr(self, f"{name}s") for name in ("placer", "scaler", "capper", "migrator")}
+        common = (self.seeds, out, self.jobs)
+        if self.grid:
+            grid = grid_of({role: None if text is None else _names(text) for role, text in lists.items()})
+            run_grid(bench, grid, self.policies, *common, self.reference, command_line, Console())
+            return
+        for role, text in lists.items():
+            if text is not None:
+                raise ConfigError(f"--{role}s is {text!r}, which has no effect without --grid")
+        policies = self.policies or DEFAULT_TEAMS
+        run_control(bench, policies, *common, self.reference or policies[0], command_line, Console())
+
+
+@dataclass(frozen=True)
 class Bench:
     """Compare policies on a benchmark: a table, runs.parquet, summary.json and report.html."""
 
@@ -276,6 +347,7 @@ class Bench:
         Annotated[BenchPodPlacement, subcommand("pod-placement")]
         | Annotated[BenchPodPacking, subcommand("pod-packing")]
         | Annotated[BenchDagScheduling, subcommand("dag-scheduling")]
+        | Annotated[BenchClusterControl, subcommand("cluster-control")]
     )
 
     def run(self, command_line: str) -> None:
@@ -398,6 +470,57 @@ class TrainDagScheduling:
 
 
 @dataclass(frozen=True)
+class TrainClusterControl:
+    """Train a team for the shared cluster, by IPPO or MAPPO, and compare it with published policies."""
+
+    out: Path
+    """Folder for checkpoints, TensorBoard logs, the team and its evaluation."""
+    config: ControlTrainConfig = field(default_factory=ControlTrainConfig)
+    resume: bool = False
+    """Go on with the training in --out, after an interruption or for more --updates."""
+    evaluation_seeds: int = 10
+    """Seeds of the comparison with the tutors and others at the end; 0: none."""
+    evaluate: tuple[str, ...] = ()
+    """Further teams of that comparison, separated by blanks."""
+
+    def run(self, command_line: str) -> None:
+        _require_agents_extra()
+        from clustersim.agents.control_train import train_control
+        from clustersim.baselines.joint import joint_name, parse_joint
+        from clustersim.bench.control_teams import REFERENCE, canonical, make_team
+
+        if self.evaluation_seeds < 0:
+            raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 0")
+        for team in (self.config.tutors, *self.evaluate):  # before an hour of training, not after
+            make_team(team)
+        try:
+            train_control(
+                self.config,
+                self.out,
+                command_line,
+                resume=self.resume,
+                progress=lambda line: print(line, file=sys.stderr, flush=True),
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"interrupted, checkpoint kept in {self.out}; --resume goes on") from None
+        if self.evaluation_seeds:
+            config, tutors, team = self.config, parse_joint(self.config.tutors), str(self.out)
+            if config.marl.roles:
+                team = joint_name({role: team if role in config.marl.roles else tutors[role] for role in tutors})
+            traces = (config.trace_pods, config.trace_services)
+            pods, services = (None if trace is None else str(trace) for trace in traces)
+            BenchClusterControl(
+                preset=config.preset,
+                policies=tuple(dict.fromkeys(map(canonical, (joint_name(tutors), REFERENCE, *self.evaluate, team)))),
+                seeds=self.evaluation_seeds,
+                trace_pods=pods,
+                trace_services=services,
+                duration_s=config.duration_s,
+                out=self.out / "evaluation",
+            ).run(command_line)
+
+
+@dataclass(frozen=True)
 class Train:
     """Train an agent and compare it with the baselines on held-out seeds."""
 
@@ -405,6 +528,7 @@ class Train:
         Annotated[TrainPodPlacement, subcommand("pod-placement")]
         | Annotated[TrainPodPacking, subcommand("pod-packing")]
         | Annotated[TrainDagScheduling, subcommand("dag-scheduling")]
+        | Annotated[TrainClusterControl, subcommand("cluster-control")]
     )
 
     def run(self, command_line: str) -> None:
@@ -481,6 +605,10 @@ class Speed:
     trace: str = "openb-like"
     dag_trace: str = "layered"
     """What DAG scheduling is measured on: layered, or such as tpch, where its files are."""
+    control_preset: Literal["small", "medium", "large"] = "medium"
+    """The cluster that cluster control is measured on, for an hour of simulated time."""
+    control_day: bool = False
+    """Also play a whole episode of that preset, which may take minutes."""
     seconds: float = 2.0
     """How long to measure each figure."""
 
@@ -488,8 +616,15 @@ class Speed:
         from rich import box
         from rich.table import Table
 
-        from clustersim.bench.speed import full_fgd_run, measure, measure_dags
+        from clustersim.bench.speed import (
+            full_control_run,
+            full_fgd_run,
+            measure,
+            measure_control,
+            measure_dags,
+        )
         from clustersim.traces import load
+        from clustersim.traces.control_scenario import control_scenario
         from clustersim.traces.dag_load import dag_source
 
         workload = load(self.trace)
@@ -497,7 +632,12 @@ class Speed:
         table = Table("what", box=box.SIMPLE_HEAD)
         for heading in ("nodes or machines", "per second", "ratio to bare SimPy timeouts/s"):
             table.add_column(heading, justify="right")
-        for figure in (*measure(workload, self.seconds), *measure_dags(dag_source(self.dag_trace), self.seconds)):
+        hour = control_scenario(self.control_preset, duration_s=3600.0)
+        for figure in (
+            *measure(workload, self.seconds),
+            *measure_dags(dag_source(self.dag_trace), self.seconds),
+            *measure_control(hour, self.seconds),
+        ):
             table.add_row(figure.what, f"{figure.nodes:,}", f"{figure.per_s:,.0f}", f"{figure.ratio:.4f}")
         console = Console()
         console.print(f"speed on {workload.name}", table)
@@ -508,6 +648,13 @@ class Speed:
             f"peak memory {full.peak_memory_mib:.0f} MiB",
             soft_wrap=True,
         )
+        if self.control_day:
+            day = full_control_run(control_scenario(self.control_preset))
+            console.print(
+                f"one episode of cluster control {self.control_preset} on {day.nodes:,} nodes, {day.decisions:,} "
+                f"decisions: {day.run_s:.1f} s, peak memory of this process {day.peak_memory_mib:.0f} MiB",
+                soft_wrap=True,
+            )
 
 
 Command = (

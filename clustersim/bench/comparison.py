@@ -73,13 +73,28 @@ def comparison(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> list[C
 
 
 def short_names(policies: Sequence[str]) -> dict[str, str]:
-    """Folders by their last part, or by as many parts as it takes to tell all policies apart."""
-    parts = {policy: [part for part in policy.replace("\\", "/").split("/") if part] for policy in policies}
+    """Folders by their last part, or by as many parts as it takes to tell all policies apart.
+
+    Of a joint policy, "role=policy,role=policy", only the policies are named, in the same way.
+    """
+    parts = {policy: _players(policy) or _path_parts(policy) for policy in policies}
     for depth in range(1, max(map(len, parts.values())) + 1):
         names = {policy: "/".join(parts[policy][-depth:]) for policy in policies}
         if len(set(names.values())) == len(policies):
             return names
     return {policy: policy for policy in policies}
+
+
+def _path_parts(name: str) -> list[str]:
+    return [part for part in name.replace("\\", "/").split("/") if part]
+
+
+def _players(policy: str) -> list[str]:
+    """The policies of a joint one as a single part; empty for any other."""
+    if "=" not in policy:
+        return []
+    players = [part.partition("=")[2] for part in policy.split(",")]
+    return [" ".join(_path_parts(player)[-1] for player in players if player)]
 
 
 def _means(info: MetricInfo, summary: dict[str, Any], policies: Sequence[str]) -> Column:

@@ -5,18 +5,21 @@ from __future__ import annotations
 import resource
 import time
 from collections.abc import Generator, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from importlib.util import find_spec
 
 import numpy as np
 import simpy
 
 from clustersim.baselines.eft import EftAssign
 from clustersim.baselines.fair_share import FairShare
+from clustersim.baselines.joint import joint_policies
 from clustersim.baselines.registry import policy
 from clustersim.envs.base import DecisionEnv
 from clustersim.envs.dag_scheduling import DagSchedulingEnv
 from clustersim.envs.pod_placement import PodPlacementEnv
 from clustersim.policy import random_legal, run
+from clustersim.scenarios.cluster_control import ClusterControl
 from clustersim.scenarios.dag_scheduling import ASSIGN, ORDER, DagScheduling
 from clustersim.scenarios.pod_placement import PodPlacement
 from clustersim.scenarios.pod_world import PLACE
@@ -24,6 +27,8 @@ from clustersim.traces.dag_sources import DagSource
 from clustersim.workload import PodWorkload
 
 SIZES = (16, 100, 1000)
+TEAM = "placer=fgd,scaler=kpa,capper=polca,migrator=ha"
+"""Plays cluster control: one of the more laborious choices of every role."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +71,24 @@ def measure_dags(instances: DagSource, seconds: float = 2.0) -> Iterator[Measure
         yield Measurement(what, machines, per_s, per_s / bare)
 
 
+def measure_control(scenario: ClusterControl, seconds: float = 2.0) -> Iterator[Measurement]:
+    """Decisions of all roles under published policies, then agent-steps of the ParallelEnv with random legal actions.
+
+    An agent-step is the answer of one agent that was asked; observations of all agents and masks are included. The
+    environment is left out where PettingZoo is not installed.
+    """
+    nodes = len(scenario.source(0).nodes)
+    found = [("control simulation", _control_decisions_per_s)]
+    if find_spec("pettingzoo") is not None:
+        found.append(("control environment, all roles", _control_steps_per_s))
+    for what, measurement in found:
+        measurement(scenario, 0.0)  # compiles the kernels
+        before = bare_timeouts_per_s()
+        per_s = measurement(scenario, seconds)
+        bare = (before + bare_timeouts_per_s()) / 2
+        yield Measurement(what, nodes, per_s, per_s / bare)
+
+
 def bare_timeouts_per_s(count: int = 200_000) -> float:
     """Timeouts per second of a SimPy process that does nothing but wait."""
     env = simpy.Environment()
@@ -82,7 +105,7 @@ def bare_timeouts_per_s(count: int = 200_000) -> float:
 
 @dataclass(frozen=True)
 class FullRun:
-    """One whole fgd inflation run on all nodes."""
+    """One whole run on all nodes."""
 
     nodes: int
     decisions: int
@@ -100,6 +123,48 @@ def full_fgd_run(workload: PodWorkload, seed: int = 42) -> FullRun:
     end_s = time.perf_counter()
     peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return FullRun(len(workload.nodes), decisions, built_s - start_s, end_s - built_s, peak_mib)
+
+
+def full_control_run(scenario: ClusterControl, seed: int = 42) -> FullRun:
+    """Play a whole episode of cluster control; the memory is the peak of this process so far."""
+    start_s = time.perf_counter()
+    simulation = scenario.build(seed)
+    built_s = time.perf_counter()
+    decisions = run(simulation, {role: player() for role, player in joint_policies(TEAM).items()})
+    end_s = time.perf_counter()
+    peak_mib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return FullRun(len(simulation.workload.nodes), decisions, built_s - start_s, end_s - built_s, peak_mib)
+
+
+def _control_decisions_per_s(scenario: ClusterControl, seconds: float) -> float:
+    decisions, busy_s, seed = 0, 0.0, 0
+    while decisions == 0 or busy_s < seconds:
+        simulation = scenario.build(seed)
+        players = {role: player() for role, player in joint_policies(TEAM).items()}
+        start_s = time.perf_counter()
+        decisions += run(simulation, players)
+        busy_s += time.perf_counter() - start_s
+        seed += 1
+    return decisions / busy_s
+
+
+def _control_steps_per_s(scenario: ClusterControl, seconds: float) -> float:
+    from clustersim.envs import cluster_control  # PettingZoo is not installed everywhere
+
+    options = {field.name: getattr(scenario, field.name) for field in fields(scenario)}
+    env = cluster_control.parallel_env(options.pop("source"), **options)
+    rng = np.random.default_rng(0)
+    steps, busy_s, seed = 0, 0.0, 0
+    while steps == 0 or busy_s < seconds:
+        _, infos = env.reset(seed=seed)
+        start_s = time.perf_counter()
+        while env.agents:
+            steps += sum(info["asked"] for info in infos.values())
+            actions = {a: random_legal(infos[a]["action_mask"], rng.random()) for a in env.agents}
+            _, _, _, _, infos = env.step(actions)
+        busy_s += time.perf_counter() - start_s
+        seed += 1
+    return steps / busy_s
 
 
 def _decisions_per_s(workload: PodWorkload, nodes: int, seconds: float) -> float:
