@@ -17,7 +17,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from clustersim.cluster import ACCEPTED, CPU, GPU_SHARE, NUM_GPU, Cluster
+from clustersim.cluster import ACCEPTED, CPU, GPU_SHARE, NUM_GPU, Binding, Cluster
 from clustersim.readonly import read_only
 from clustersim.workload import GPU_MILLI
 
@@ -123,6 +123,23 @@ class Fragmentation:
             device,
         )
         return self._shown[shape]
+
+    def without(self, binding: Binding) -> float:
+        """F_n of the node of a binding if that were released."""
+        cluster, node, request = self._cluster, binding.node, binding.request
+        gpu_free = cluster.gpu_free[node].copy()
+        for device in range(len(gpu_free)):
+            if binding.devices >> device & 1:
+                gpu_free[device] += request[GPU_SHARE]
+        return float(
+            _node_fragmentation(
+                cluster.cpu_free[node] + request[CPU],
+                gpu_free,
+                cluster.model_bit[node],
+                self._typical.requests,
+                self._typical.frequency,
+            )
+        )
 
 
 @njit(cache=True)

@@ -41,8 +41,10 @@ class PendingPods:
         return self._rows
 
     def add(self, row: int) -> None:
-        ranks = self._rank[self._rows]
-        self._rows = np.insert(self._rows, int(np.searchsorted(ranks, self._rank[row])), row)
+        """A pod waits, perhaps while another one is offered."""
+        position = int(np.searchsorted(self._rank[self._rows], self._rank[row]))
+        self._rows = np.insert(self._rows, position, row)
+        self._offered += position <= self._offered
         self._status[row] = self.FRESH
 
     def rewind(self) -> None:
@@ -71,8 +73,10 @@ class PendingPods:
         self._cursor = self._offered
 
     def take(self, rows: NDArray[np.int64]) -> None:
-        """These pods were placed without an offer, after a round."""
-        self._rows = self._rows[~np.isin(self._rows, rows)]
+        """These pods no longer wait; `rewind` before the next offer."""
+        gone = np.isin(self._rows, rows)
+        self._offered -= int(gone[: max(0, self._offered)].sum())
+        self._rows = self._rows[~gone]
 
     def _next_hopeful(self, released: list[int]) -> int:
         ahead = self._rows[self._cursor :]
