@@ -5,6 +5,7 @@ python docs/build.py results NAME FOLDER TITLE COMMAND     docs/results/NAME.md 
 python docs/build.py published RESULTS                     docs/results/fgd-table.md from RESULTS/openb-*
 python docs/build.py packing NAME FOLDER COMMAND           docs/results/NAME.md and its figure, from bench pod-packing
 python docs/build.py dag NAME FOLDER TITLE COMMAND         the same from bench dag-scheduling, swept or not
+python docs/build.py control NAME FOLDER TITLE COMMAND     the same from bench cluster-control, a grid or not
 """
 
 from __future__ import annotations
@@ -31,14 +32,47 @@ from clustersim.bench.placement_gap import GAP_METRICS
 from clustersim.bench.plots import plot_estimates, plot_series
 from clustersim.bench.pod_placement import INFLATION_METRICS, REPLAY_METRICS, RESCHEDULING_METRICS
 from clustersim.envs import ENVIRONMENTS, dag_columns, packing_columns
+from clustersim.envs.control_columns import TIME
+from clustersim.envs.control_columns_moves import MOVE_TABLE
+from clustersim.envs.control_columns_pods import NEED, NODE_COLUMNS, REQUEST
+from clustersim.envs.control_columns_row import ROW
+from clustersim.envs.control_columns_service import SERVICE
+from clustersim.envs.control_columns_zone import ZONE
+from clustersim.envs.control_layout import BLOCKS
+from clustersim.envs.control_role import ClusterControlEnv
 from clustersim.envs.dag_scheduling import DagDispatchEnv, DagSchedulingEnv
 from clustersim.envs.encoding import table
 from clustersim.envs.pod_packing import PodPackingEnv
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
 from clustersim.repair import Repair
+from clustersim.scenarios.control_roles import MOVES
 from clustersim.scenarios.dag_scheduling import DagSchedulingSimulation
 
 HERE = Path(__file__).parent
+
+GUIDES = {"dag-scheduling": "DAG scheduling", "cluster-control": "cluster control"}
+"""Scenario -> title of the page that explains it, which has its name."""
+
+
+_BLOCKS = (
+    ("service", SERVICE),
+    ("power row", ROW),
+    ("zone", ZONE),
+    ("request", REQUEST),
+    ("need", NEED),
+    ("time", TIME),
+)
+
+
+def _vectors() -> str:
+    names = {id(block): heading for heading, block in _BLOCKS}
+    return "; ".join(f"{role}: {', '.join(names[id(block)] for block in blocks)}" for role, blocks in BLOCKS.items())
+
+
+def _blocks() -> str:
+    return "\n\n".join(
+        f"### {heading}, shape ({len(block.columns)},)\n\n{block.describe()}" for heading, block in _BLOCKS
+    )
 
 
 def environments() -> str:
@@ -169,6 +203,51 @@ Everything else is as above. `slot_row` is 1 + the row of the task in each slot,
 ### pairs, shape (slots * machines, {len(dag_columns.PAIR_COLUMNS)})
 
 {table(dag_columns.PAIR_COLUMNS)}
+
+## `clustersim/ClusterControl-v0`
+
+{cleandoc(ClusterControlEnv.__doc__ or "")}
+
+```python
+env = gymnasium.make("clustersim.envs:clustersim/ClusterControl-v0", learner="capper", others="scaler=hpa")
+```
+
+All roles at once, for PettingZoo, taking turns or in parallel:
+
+```python
+from clustersim.envs import cluster_control
+
+env = cluster_control.parallel_env(preset="small")
+observations, infos = env.reset(seed=42)
+while env.agents:
+    actions = {{a: env.action_space(a).sample(observations[a]["action_mask"]) for a in env.agents}}
+    observations, rewards, terminations, truncations, infos = env.step(actions)
+aec = cluster_control.env(preset="small")
+```
+
+- **Agents.** `scaler_0`, `scaler_1` by service, `capper_0`, ... by power row, `migrator_0` and `placer_0` by zone.
+- **Cycle.** The questions of one instant: at a tick those of scalers, cappers and migrators, in between those of
+  placers. An agent without a question (`infos[agent]["asked"]` tells) has exactly one legal action, which changes
+  nothing. In the AEC environment all take one turn per cycle, those that are asked first, and see what the answers
+  before them have changed; in parallel all see the same, and an answer that another one has made illegal falls back.
+- **Observation.** `Dict(observation, action_mask)`, the observation as below; with `flat=True` one Box with the mask at
+  its end, for wrappers that want one. `state()` is all services, rows and zones and the time, for a central critic.
+- **Action.** A candidate: told in [cluster control](cluster-control.md). In-range but illegal actions fall back to no
+  change, else the first legal one, and are flagged and counted in `infos`.
+- **Reward.** Minus the increase of (1 - `local_share`) times the team cost plus `local_share` times what the agent
+  itself answers for, since the cycle before, however long that was (`elapsed_s`).
+- **End.** `terminations` at the end of the episode, `truncations` after `max_cycles`. `infos` then hold `metrics`.
+
+Vectors are put together from blocks: {_vectors()}.
+
+{_blocks()}
+### table of a placer, shape (rows, {len(NODE_COLUMNS)})
+
+{table(NODE_COLUMNS)}
+
+### table of a migrator, shape ({MOVES}, {len(MOVE_TABLE.columns)})
+
+{MOVE_TABLE.describe()}
 """
 
 
@@ -272,9 +351,44 @@ def packing(name: str, folder: Path, command: str) -> str:
 """
 
 
-def dag(name: str, folder: Path, title: str, command: str) -> str:
-    """The page of a finished DAG scheduling benchmark or sweep: its tables and a figure of what ranks the policies."""
+def control(name: str, folder: Path, title: str, command: str) -> str:
+    """The page of a finished cluster control benchmark; of a grid the best ten teams and the worst five."""
     summary = json.loads((folder / "summary.json").read_text())
+    if "headroom" not in summary:
+        return compared(name, summary, title, command)
+    found, headroom = summary["policies"], summary["headroom"]
+    ranked = sorted(found, key=lambda team: found[team]["team_cost"]["mean"])
+    shown = [*ranked[:10], *ranked[-5:]]
+    shorter = {
+        kind: {team: summary[kind][team] for team in shown if team in summary[kind]} for kind in ("policies", "paired")
+    }
+    lines = ["| role | policy | its mean minus that of all | its best team |", "|---|---|---|---|"]
+    for role, effects in summary["effects"].items():
+        for policy, effect in effects.items():
+            lines.append(f"| {role} | {policy} | {_cell(effect, 1, '{:+.0f}')} | {effect['best']:.0f} |")
+    return (
+        compared(name, summary | shorter, title, command)
+        + f"""
+## Headroom
+
+{headroom["combinations"]} combinations, of which the best ten and the worst five stand above. The best costs \
+{headroom["best_team_cost"]:,.0f}, {headroom["best_below_worst"]:.0%} less than the worst with \
+{headroom["worst_team_cost"]:,.0f}.
+
+## What each policy does on average
+
+{chr(10).join(lines)}
+"""
+    )
+
+
+def dag(name: str, folder: Path, title: str, command: str) -> str:
+    """The page of a finished DAG scheduling benchmark or sweep."""
+    return compared(name, json.loads((folder / "summary.json").read_text()), title, command)
+
+
+def compared(name: str, summary: dict[str, Any], title: str, command: str) -> str:
+    """The page of a benchmark that tells its metrics: its tables and a figure of what ranks the policies."""
     metrics = [MetricInfo(**info) for info in summary["metrics"]]
     if "sweep" in summary:
         parts = [
@@ -296,7 +410,7 @@ def dag(name: str, folder: Path, title: str, command: str) -> str:
 
 Mean and 95 % confidence interval (Student t) over {over}; differences and ratios are paired by {unit}.
 Trace `{Path(summary["trace"]).name}`; written {datetime.now(UTC):%Y-%m-%d} at commit {_commit()}. How to read it:
-[DAG scheduling](../dag-scheduling.md).
+[{GUIDES[summary["scenario"]]}](../{summary["scenario"]}.md).
 
 ```
 {command}
@@ -395,10 +509,11 @@ if __name__ == "__main__":
         (HERE / "results" / f"{page}.md").write_text(results(page, folder, title, command))
     elif sys.argv[1:2] == ["published"]:
         (HERE / "results" / "fgd-table.md").write_text(published(Path(sys.argv[2])))
-    elif sys.argv[1:2] == ["dag"]:
+    elif sys.argv[1:2] in (["dag"], ["control"]):
+        write = dag if sys.argv[1] == "dag" else control
         page, folder, title, command = sys.argv[2], Path(sys.argv[3]), *sys.argv[4:6]
         (HERE / "results").mkdir(exist_ok=True)
-        (HERE / "results" / f"{page}.md").write_text(dag(page, folder, title, command))
+        (HERE / "results" / f"{page}.md").write_text(write(page, folder, title, command))
     elif sys.argv[1:2] == ["packing"]:
         page, folder, command = sys.argv[2], Path(sys.argv[3]), sys.argv[4]
         (HERE / "results").mkdir(exist_ok=True)
