@@ -80,6 +80,12 @@ def test_bursts_rise_within_their_range_and_are_as_frequent_tall_and_long_as_dec
     assert total / 150 == pytest.approx(rare.mean - 1, rel=0.1)
 
 
+def test_the_mean_counts_that_heights_are_skewed() -> None:
+    skewed = replace(PLAIN, bursts_per_hour=2.0, burst_height_sigma=0.8, tallest=1000.0)
+    mean = np.mean([draw(skewed, seed).rate_rps.mean() / 10 for seed in range(100)])
+    assert mean - 1 == pytest.approx(skewed.mean - 1, rel=0.08)
+
+
 def test_bursts_are_cut_where_they_would_be_too_tall() -> None:
     wild = replace(PLAIN, bursts_per_hour=60.0, burst_height=3.0, tallest=1.5)
     assert draw(wild).rate_rps.max() == 25.0

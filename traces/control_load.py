@@ -72,11 +72,10 @@ class ControlSource:
             ]
         needed = ceil(size.duration_s / 60)
         first = int(rng.integers(self.minutes.shape[1] - needed + 1))
-        peaks = np.quantile(self.minutes, 0.99, axis=1)
-        time_s = 60.0 * np.arange(needed)
+        per_call = TRACE_PEAK * np.array(most_rps) / np.quantile(self.minutes, 0.99, axis=1)
+        time_s = 60.0 * np.arange(needed, dtype=np.float64)
         return [
-            ServiceLoad(time_s, calls[first : first + needed] / peak * TRACE_PEAK * most)
-            for calls, peak, most in zip(self.minutes, peaks, most_rps, strict=True)
+            ServiceLoad(time_s, rate_rps) for rate_rps in self.minutes[:, first : first + needed] * per_call[:, None]
         ]
 
     @property

@@ -40,7 +40,7 @@ class FaasTrace:
 
     @property
     def minutes(self) -> int:
-        return self.counts.shape[1]
+        return int(self.counts.shape[1])
 
     def services(self, groups: int) -> NDArray[np.int64]:
         """(groups, M) calls per minute of services that the functions are grouped into, the same every time.
