@@ -153,10 +153,10 @@ class _Trainer:
             log |= self._look(workers)
         standing.spent_s += perf_counter() - began_s
         log["decisions_per_s_in_all"] = decisions / (perf_counter() - began_s)
-        self._save()
         for name, value in log.items():
             board.add_scalar(name, value, standing.update)
         self._note("imitation" if imitates else config.algo, log)
+        self._save()
 
     def _play(self, workers: Workers, number: int, imitates: bool) -> list[Episode]:
         config = self.config

@@ -232,7 +232,7 @@ class Yield(SanityEnv):
         return float(sum(worth[action] for worth, action in zip(worths, actions, strict=True)))
 
     def best(self) -> float:
-        return float((self.WORTH_FAST + self._slow[: self.steps].max(axis=1)).sum())
+        return self.WORTH_FAST * self.steps + float(self._slow[: self.steps].max(axis=1).sum())
 
 
 Name = Literal["two-nodes", "cap-ahead", "cap-ahead-memory", "yield"]
@@ -258,7 +258,7 @@ class SanityTask:
         return _GAMES[self.name]()
 
     def cost(self, game: Game) -> float:
-        return float(game.best() - game.paid) / game.steps
+        return float((game.best() - game.paid) / game.steps)
 
     def tutors(self) -> Mapping[str, Tutor]:
         return {}

@@ -21,7 +21,7 @@ from clustersim.interference import PAIRS, SLOWEST, slowdown
 from clustersim.packing import NOWHERE
 from clustersim.policy import Policy, RandomPolicy, run
 from clustersim.power import PowerConfig
-from clustersim.scenarios.cluster_control import COMPONENTS, ClusterControl, MigrationConfig
+from clustersim.scenarios.cluster_control import COMPONENTS, ClusterControl, CostWeights, MigrationConfig
 from clustersim.scenarios.control_roles import CAPPER, MIGRATOR, MOVES, PLACER, ROLES, SCALER, SCALER_NOOP
 from clustersim.scenarios.control_service import ServiceGroup
 from clustersim.scenarios.control_world import ControlSimulation
@@ -35,6 +35,7 @@ CALM: dict[str, Any] = {
     "power": PowerConfig(oversubscription=0.0),
     "failures": FailureConfig(per_1000_node_days=0.0),
     "interference": "off",
+    "weights": CostWeights(slo_miss=0.005, queueing=0.005, energy=2.0, brake=50.0, cold_start=0.05, migration=0.5),
 }
 """Nothing fails, brakes or slows its neighbours."""
 

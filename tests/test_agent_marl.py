@@ -596,7 +596,7 @@ def trained(task: Any, config: MarlConfig, out: Path, **options: Any) -> dict[st
 def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(changes: Any, tmp_path: Path) -> None:
     task, config = CountingTask(), replace(SMALL, **changes)
     whole = trained(task, config, tmp_path / "whole")
-    for update in (1, 3):
+    for update in (1, 3):  # before the checkpoint of that update is written, so it is made once more
         with pytest.raises(Interrupted):
             train(task, config, tmp_path / "parts", resume=update > 1, progress=interrupt_after(update))
     in_parts = trained(task, config, tmp_path / "parts", resume=True)
@@ -616,6 +616,26 @@ def test_a_training_that_was_interrupted_goes_on_to_the_same_weights(changes: An
     for name, actor in team.items():
         for key, array in actor.arrays.items():
             np.testing.assert_array_equal(array, other[name].arrays[key])
+
+
+def test_siblings_share_a_seed_and_no_two_updates_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    played_jobs: list[list[Job]] = []
+    really_play = Workers.play
+
+    def spy(self: Workers, actors: Any, jobs: Any, manner: Manner) -> list[Episode]:
+        played_jobs.append(list(jobs))
+        return really_play(self, actors, jobs, manner)
+
+    monkeypatch.setattr(Workers, "play", spy)
+    config = replace(SMALL, siblings=2, updates=2, validate_every=1, temperatures=(0.0,))
+    train(CountingTask(), config, tmp_path / "team")
+    first, look, second, look_again = [[job.seed for job in jobs] for jobs in played_jobs]
+    assert first[0] == first[1] != first[2] == first[3]
+    assert not set(first) & {*second, *look}
+    assert look == look_again
+    assert min(*first, *look) > 100_000  # benchmarks use small seeds
+    chances = [job.chance for jobs in played_jobs[::2] for job in jobs]
+    assert len(set(chances)) == 8
 
 
 def test_another_seed_makes_another_team(tmp_path: Path) -> None:
@@ -662,10 +682,11 @@ def test_imitation_learns_what_the_tutor_does(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "team" / "policy.json").read_text())["training"]["validation_cost"] == -16
 
 
-def test_in_the_first_updates_only_the_critic_learns(tmp_path: Path) -> None:
-    config = replace(SMALL, updates=2, critic_updates=1)
+@pytest.mark.parametrize("algo", ["ippo", "mappo"])
+def test_in_the_first_updates_only_the_critic_learns(algo: Any, tmp_path: Path) -> None:
+    config = replace(SMALL, algo=algo, updates=2, critic_updates=1)
     with pytest.raises(Interrupted):
-        train(CountingTask(), config, tmp_path / "a", progress=interrupt_after(1))
+        train(CountingTask(), config, tmp_path / "a", progress=interrupt_after(2))
     once = torch.load(tmp_path / "a" / "checkpoint.pt", weights_only=True)["learner"]
     twice = trained(CountingTask(), config, tmp_path / "a", resume=True)
     torch.manual_seed(config.seed)
@@ -675,7 +696,7 @@ def test_in_the_first_updates_only_the_critic_learns(tmp_path: Path) -> None:
 
 
 def test_the_team_with_the_lowest_cost_on_validation_seeds_is_kept(tmp_path: Path) -> None:
-    config = replace(SMALL, updates=12, validate_every=1, learning_rate=3e-2)
+    config = replace(SMALL, updates=12, validate_every=1, learning_rate=3e-2, temperatures=(0.0, 50.0))
     train(CountingTask(steps=4), config, tmp_path / "team", command="here", settings={"preset": "tiny"})
     lines = [line.split(",") for line in (tmp_path / "team" / "log.csv").read_text().splitlines()[1:]]
     costs = [float(line[5]) for line in lines]
@@ -684,7 +705,7 @@ def test_the_team_with_the_lowest_cost_on_validation_seeds_is_kept(tmp_path: Pat
     assert costs[best] < costs[0]
     assert description["training"]["validation_cost"] == costs[best]
     assert description["training"]["update"] == best + 1
-    assert description["temperature"] == float(lines[best][6])
+    assert description["temperature"] == float(lines[best][6]) == 0.0
     assert description["training"]["command"] == "here"
     assert description["training"]["config"]["preset"] == "tiny"
     assert list((tmp_path / "team" / "tensorboard").iterdir())

@@ -237,14 +237,30 @@ def test_a_service_replaces_what_it_loses_to_a_failure(failed_s: float) -> None:
     assert simulation.cost("queueing") == 0  # there was room at once
 
 
-def test_more_starts_at_once_are_scheduled_more_slowly() -> None:
-    alone, (start, *_) = scaled(service(**EMPTY), (10.0, 1, 0))
-    together, (same, _) = scaled(service(**EMPTY), (10.0, 2, 0))
-    assert same.parts["code_s"] == start.parts["code_s"]
-    # The other one may be over before the first is scheduled, so only one of them has to be slower.
-    slower = [same.parts["scheduling_s"] / start.parts["scheduling_s"] - 1]
-    assert max(slower) in (pytest.approx(0.23), pytest.approx(0.0))
-    assert together.metrics()["cold_starts"] == 2 * alone.metrics()["cold_starts"]
+def test_the_first_of_two_starts_is_scheduled_while_the_other_is_under_way() -> None:
+    _, starts = scaled(service(**EMPTY), (10.0, 2, 0))
+    drawn_s = [dict(zip(PARTS, start._drawn_s, strict=True)) for start in starts]
+    first = int(np.argmin([drawn["code_s"] + drawn["dependency_s"] for drawn in drawn_s]))
+    assert starts[first].parts["scheduling_s"] == pytest.approx(1.23 * drawn_s[first]["scheduling_s"])
+    assert starts[first].parts["code_s"] == pytest.approx(drawn_s[first]["code_s"])
+
+
+def test_a_pod_of_a_pool_has_run_since_it_got_its_node_whoever_takes_it() -> None:
+    # The third service picks the node of the pod that has run for the shorter time: the one from the pool.
+    whole: dict[str, Any] = {**EMPTY, "cpu_milli": 4000, "priority": 1}
+    services = [service("lender", **whole), service("taker", **whole), service("third", **{**whole, "priority": 5})]
+    steps = {
+        (30.0, "scaler_1"): scaler_candidate(1),
+        (40.0, "scaler_0"): scaler_candidate(0, 1),
+        (80.0, "scaler_1"): scaler_candidate(1),
+        (120.0, "scaler_2"): scaler_candidate(1),
+    }
+    simulation = played(
+        scenario(control_workload([node(4000), node(4000)], services=services)),
+        scaler=Calling(lambda asked: steps.get((asked.time_s, asked.agent), SCALER_NOOP)),
+    )
+    assert starting(simulation)[:2] == [(30.0, Stage.SCRATCH), (80.0, Stage.POOL)]
+    assert [(time_s, n) for time_s, _, _, n, _ in events(simulation, "evict")] == [(120.0, 1)]
 
 
 def test_a_replica_waits_for_a_node_before_its_start() -> None:

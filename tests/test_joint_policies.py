@@ -37,6 +37,7 @@ def test_the_order_of_the_roles_and_blanks_do_not_matter(
 ) -> None:
     text = (" , " if blanks else ",").join(f"{role}{' = ' if blanks else '='}{names[role]}" for role in order)
     assert parse_joint(text) == names
+    assert tuple(parse_joint(text)) == ROLES
     assert joint_name(parse_joint(text)) == ",".join(f"{role}={names[role]}" for role in ROLES)
 
 

@@ -75,14 +75,20 @@ class ServiceState(Protocol):
     target. Means are over the last so many seconds (or since the start).
     """
 
-    service: Service
-    ready: int
-    starting: int
-    pending: int
-    wanted: int
-    pool_ready: int
-    pool_wanted: int
-
+    @property
+    def service(self) -> Service: ...
+    @property
+    def ready(self) -> int: ...
+    @property
+    def starting(self) -> int: ...
+    @property
+    def pending(self) -> int: ...
+    @property
+    def wanted(self) -> int: ...
+    @property
+    def pool_ready(self) -> int: ...
+    @property
+    def pool_wanted(self) -> int: ...
     @property
     def now_s(self) -> float: ...
     @property
