@@ -525,11 +525,11 @@ def test_the_central_critic_knows_who_is_asked() -> None:
 def test_processes_play_what_one_plays() -> None:
     task = SanityTask("yield")
     layout = layout_of(task.make())
-    actors, jobs = actors_of(layout), [Job(seed, (7, seed)) for seed in range(5)]
+    actors, jobs = actors_of(layout), [Job(seed, (7, seed)) for seed in range(20)]
     with Workers(task, layout, 1) as here, Workers(task, layout, 2) as there:
         expected, found = here.play(actors, jobs, Manner()), there.play(actors, jobs, Manner())
         again = there.play(actors, jobs[:1], Manner(temperature=0.0, record=False))
-    assert [e.seed for e in found] == [0, 1, 2, 3, 4]
+    assert [e.seed for e in found] == [e.seed for e in expected] == list(range(20))
     assert [e.cost for e in found] == [e.cost for e in expected]
     assert found[3].trajectories[1].action.tolist() == expected[3].trajectories[1].action.tolist()
     assert again[0].trajectories == []

@@ -57,6 +57,20 @@ class Short:
         return replace(whole(seed), duration_s=self.duration_s)
 
 
+class Uneven:
+    """The preset `medium` with its first two zones put together, so that zones differ."""
+
+    def __call__(self, seed: int) -> ControlWorkload:
+        workload = control_source("medium")(seed)
+        merged = np.array([0, 0, 1, 2])
+        return replace(
+            workload,
+            zone=merged[workload.zone],
+            traits=replace(workload.traits, zone=merged[workload.traits.zone]),
+            services=tuple(replace(each, zone=int(merged[each.zone])) for each in workload.services),
+        )
+
+
 WORLD: dict[str, Any] = {"power": PowerConfig(oversubscription=0.2)}
 ROUGH: dict[str, Any] = {**WORLD, "failures": FailureConfig(multiplier=20_000.0)}
 """Where nodes fail."""
@@ -282,18 +296,18 @@ def test_a_vector_is_made_of_the_blocks_of_its_agent() -> None:
 
 
 def test_everybody_sees_the_zone_it_is_in() -> None:
-    env = cluster_control.parallel_env(preset="medium")
+    env = parallel(Uneven())
     _, infos = env.reset(seed=3)
     for _ in range(30):
         actions = {agent: int(info["action_mask"].argmax()) for agent, info in infos.items()}
         observations, _, _, _, infos = env.step(actions)
     state, width = env.state()[: -len(TIME.columns)], len(ZONE.columns)
-    zones = state[-4 * width :].reshape(4, width)
-    assert len({zone.tobytes() for zone in zones}) == 4
+    zones = state[-3 * width :].reshape(3, width)
+    assert len({zone.tobytes() for zone in zones}) == 3
     workload = env.simulation.workload
     homes = {f"{SCALER}_{i}": service.zone for i, service in enumerate(workload.services)}
     homes |= {f"{CAPPER}_{row}": int(workload.zone[workload.row == row][0]) for row in range(workload.rows)}
-    homes |= {f"{role}_{zone}": zone for role in (MIGRATOR, PLACER) for zone in range(4)}
+    homes |= {f"{role}_{zone}": zone for role in (MIGRATOR, PLACER) for zone in range(3)}
     assert set(homes) == set(env.possible_agents)
     for agent, zone in homes.items():
         vector = observations[agent]["observation"]["vector"][: -len(TIME.columns)]
@@ -630,8 +644,9 @@ def test_a_component_can_be_the_reward(reward: str) -> None:
 
 
 def test_placers_of_zones_of_different_size_share_a_space() -> None:
-    env = single(PLACER, source=control_source("medium"))
-    assert env.action_space.n == max(env.game.layout.zone_nodes) + 1
+    env = single(PLACER, source=Uneven())
+    assert env.game.layout.zone_nodes == (50, 25, 25)
+    assert env.action_space.n == 51
     asked = set()
     observation, info = env.reset(seed=1)
     for _ in range(120):
@@ -640,7 +655,7 @@ def test_placers_of_zones_of_different_size_share_a_space() -> None:
         assert len(info["action_mask"]) == env.action_space.n
         observation, _, _, _, info = env.step(int(info["action_mask"].argmax()))
         assert not info["illegal_action"]
-    assert len(asked) == 4
+    assert len(asked) == 3
 
 
 def test_a_role_is_drawn_as_the_cluster_is() -> None:

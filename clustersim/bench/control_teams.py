@@ -97,12 +97,7 @@ def _trained(name: str) -> ControlTeam:
 
 
 def _learned(folder: Path, role: str) -> Callable[[], Policy]:
-    try:
-        LearnedControlPolicy(folder, role)
-    except KeyError as key:
-        raise ConfigError(
-            f"the team in {folder} is of another version, it does not say {key}; train it again"
-        ) from None
+    LearnedControlPolicy(folder, role)  # raises for what is no team, before anything runs
     return lambda: LearnedControlPolicy(folder, role)
 
 
