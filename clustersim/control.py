@@ -158,8 +158,10 @@ class ControlPlane:
 
     def still_legal(self, decision: Decision) -> bool:
         """Bring the mask of an open decision up to date; return whether any candidate is left."""
-        decision._answers_before = self.answers
-        return decision._role.look(decision.subject)
+        left = decision._role.look(decision.subject)
+        # When none is left, `answer` has to look again to tell the asker so.
+        decision._answers_before = self.answers if left else -1
+        return left
 
     def answer(self, decision: Decision, k: int) -> None:
         """Answer an open decision with candidate k.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from math import ceil, inf, log, nan
 
 BIN_RATIO = 1.05
@@ -98,6 +99,13 @@ class FluidQueue:
             self.next_change_s = inf
         if now_s > self._now_s:
             self._pass(now_s, self.backlog(now_s))
+
+    def peek(self, now_s: float) -> FluidQueue:
+        """A copy with every count up to `now_s`; this queue stays as it is, to the last bit."""
+        ahead = copy(self)
+        ahead._tally = self._tally.copy()
+        ahead.advance(now_s)
+        return ahead
 
     def backlog(self, now_s: float) -> float:
         """Requests that wait at `now_s`, which is not before the last `set` or `advance`."""

@@ -87,14 +87,15 @@ def chart(
     capped: NDArray[np.bool_],
     bad: NDArray[np.bool_],
 ) -> Pixels:
-    """Bars of T values at these pixel columns, up to twice the limit, and a line at the limit.
+    """Bars of T values, up to twice the limit, each from its pixel column to the next, and a line at the limit.
 
     A column shows the largest of its values. Blue below the limit, orange while capped, red above it or where `bad`.
     """
     pixels = np.full((HEIGHT_PX, WIDTH_PX, 3), 245, dtype=np.uint8)
+    ends = np.maximum(np.append(columns[1:], 0), columns + 1)
     for k in np.argsort(values, kind="stable").tolist():
         height = round(HEIGHT_PX * min(1.0, values[k] / (2 * limit)))
         colour = BAD_RGB if bad[k] or values[k] > limit else CAPPED_RGB if capped[k] else FINE_RGB
-        pixels[HEIGHT_PX - height :, columns[k]] = colour
+        pixels[HEIGHT_PX - height :, columns[k] : ends[k]] = colour
     pixels[HEIGHT_PX // 2] = LIMIT_RGB
     return pixels

@@ -156,7 +156,6 @@ class Episode:
             return
         control, noop = self.simulation.control, self._observer.noop(agent)
         if not control.still_legal(decision):
-            decision._answers_before = -1  # `answer` looks again, and tells the asker that nothing is left
             control.answer(decision, 0)
             if mask[action] and action != noop:
                 self._overtaken.add(agent)

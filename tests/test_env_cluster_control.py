@@ -31,7 +31,7 @@ from clustersim.envs.control_columns_row import ROW, row_facts
 from clustersim.envs.control_columns_service import SERVICE, service_facts
 from clustersim.envs.control_columns_zone import ZONE, zone_facts, zone_size
 from clustersim.envs.control_layout import BLOCKS, role_and_index
-from clustersim.envs.control_render import WIDTH_PX, chart
+from clustersim.envs.control_render import chart
 from clustersim.envs.control_role import OTHERS, ClusterControlEnv
 from clustersim.errors import ConfigError
 from clustersim.failures import FailureConfig
@@ -550,13 +550,14 @@ def test_the_cluster_is_drawn_as_text_and_as_pixels() -> None:
 
 def test_a_chart_shows_the_highest_value_of_a_column_and_why_it_is_bad() -> None:
     no = np.zeros(3, dtype=np.bool_)
-    columns = np.array([0, 0, WIDTH_PX - 1])
+    columns = np.array([0, 0, 2])
     drawn = chart(np.array([0.5, 1.5, 0.25]), columns, 1.0, no, no)
     height = drawn.shape[0]
-    red, blue, blank = drawn[-1, 0].tolist(), drawn[-1, -1].tolist(), drawn[-1, 5].tolist()
+    red, blue, blank = drawn[-1, 0].tolist(), drawn[-1, 2].tolist(), drawn[-1, 3].tolist()
     assert len({tuple(colour) for colour in (red, blue, blank)}) == 3
     assert (drawn[:, 0] == red).all(axis=1).sum() == round(0.75 * height) - 1  # less the line of the limit
-    assert (drawn[:, -1] == blue).all(axis=1).sum() == round(0.125 * height)
+    assert (drawn[:, 1] == drawn[:, 0]).all()
+    assert (drawn[:, 2] == blue).all(axis=1).sum() == round(0.125 * height)
     capped = chart(np.array([0.25]), columns[:1], 1.0, np.ones(1, np.bool_), no[:1])[-1, 0].tolist()
     assert capped not in (red, blue, blank)
 

@@ -56,6 +56,10 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"noise": 0.3, "wait": True, "binding": "late", "slots": 3, "reward": "makespan"},
         {"max_jobs": 3, "node_rows": 9, "flat": True},
     ],
+    "clustersim/ClusterControl-v0": [
+        {"learner": "placer", "duration_s": 300.0, "rows": 20},
+        {"learner": "migrator", "duration_s": 600.0, "flat": True, "reward": "slo_miss"},
+    ],
 }
 CASES = [(name, variant) for name in clustersim.envs.ENVIRONMENTS for variant in ({}, *VARIANTS.get(name, ()))]
 
@@ -136,7 +140,7 @@ def test_stable_baselines3_finds_nothing_to_complain_about(name: str, variant: d
         if isinstance(env.observation_space, gymnasium.spaces.Dict):
             # A table is neither an image nor a vector; SB3's MultiInputPolicy flattens it, flat=True is for the rest.
             warnings.filterwarnings(
-                "ignore", message="Your observation (nodes|pods|tasks|edges|pairs) has an unconventional shape"
+                "ignore", message="Your observation (nodes|pods|tasks|edges|pairs|table) has an unconventional shape"
             )
         check_for_sb3(env, warn=True)
 

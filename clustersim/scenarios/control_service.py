@@ -61,6 +61,7 @@ class ServiceGroup:
         self._version = 0
         self._step = 0
         self._samples: deque[tuple[float, ...]] = deque(maxlen=_SAMPLES)
+        self._counted: tuple[float, ...] = (-1.0,)
         self.sample()
         self._change_load(None)
         for _ in range(service.initial_replicas):
@@ -134,10 +135,23 @@ class ServiceGroup:
         """Remember the counts of now; called every SAMPLE_S."""
         self._samples.append(self._counts())
 
+    @property
+    def arrived(self) -> float:
+        """Requests so far."""
+        return self._counts()[1]
+
+    @property
+    def missed(self) -> float:
+        """Of them, those that missed the SLO."""
+        return self._counts()[2]
+
     def _counts(self) -> tuple[float, ...]:
-        queue, now_s = self.queue, self.now_s
-        queue.advance(now_s)
-        return now_s, queue.arrived, queue.missed, queue.waiting_request_s, queue.served, queue.busy_s
+        """Time and counts of now. Nobody who looks may change what comes, and many look at the same instant."""
+        now_s = self.now_s
+        if self._counted[0] != now_s:
+            queue = self.queue.peek(now_s)
+            self._counted = (now_s, queue.arrived, queue.missed, queue.waiting_request_s, queue.served, queue.busy_s)
+        return self._counted
 
     def _since(self, window_s: float) -> tuple[float, ...]:
         back = min(max(1, round(window_s / SAMPLE_S)), len(self._samples) - 1)

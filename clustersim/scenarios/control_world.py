@@ -425,8 +425,7 @@ class ControlSimulation:
         return self._queueing(self.zones[i])
 
     def _slo_miss(self, group: ServiceGroup) -> float:
-        group.queue.advance(self.env.now)
-        return self.scenario.weights.slo_miss * group.queue.missed
+        return self.scenario.weights.slo_miss * group.missed
 
     def _cold_start(self, group: ServiceGroup) -> float:
         return self.scenario.weights.cold_start * group.starting_pods.integral(self.env.now)
@@ -446,11 +445,11 @@ class ControlSimulation:
     def raw(self) -> dict[str, Any]:
         """The plain quantities now, from which any other reward can be computed."""
         now_s = self.env.now
-        missed = sum(group.queue.missed for group in self.services)
+        missed = sum(group.missed for group in self.services)
         return {
             "time_s": now_s,
             **{f"{name}_cost": value for name, value in self.components().items()},
-            "requests_arrived": sum(group.queue.arrived for group in self.services),
+            "requests_arrived": sum(group.arrived for group in self.services),
             "requests_missed": missed,
             "pods_arrived": self.batch.arrived,
             "pods_finished": len(self.batch.finished),
@@ -465,7 +464,7 @@ class ControlSimulation:
         components = self.components()
         figures = {"team_cost": sum(components.values())}
         figures |= {f"{name}_cost": value for name, value in components.items()}
-        queues = [group.queue for group in self.services]
+        queues = [group.queue.peek(now_s) for group in self.services]
         arrived = sum(queue.arrived for queue in queues)
         figures["requests_arrived"] = arrived
         figures["slo_miss_share"] = share(sum(queue.missed for queue in queues), arrived)
