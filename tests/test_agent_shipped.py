@@ -12,11 +12,13 @@ import pytest
 from clustersim.agents import shipped
 from clustersim.agents.folder import DESCRIPTION, WEIGHTS
 from clustersim.agents.learned import LearnedPolicy
+from clustersim.bench.control_teams import SHIPPED_TEAMS, make_team
 from clustersim.bench.pod_placement import SHIPPED_AGENT, make_policy
 from clustersim.policy import run
 from clustersim.scenarios.pod_placement import PodPlacement
 from clustersim.scenarios.pod_world import PLACE
 from clustersim.traces import openb_like
+from clustersim.traces.control_scenario import control_scenario
 
 AGENTS = sorted(
     path for path in Path(next(iter(shipped.__path__))).iterdir() if path.is_dir() and not path.name.startswith("__")
@@ -73,3 +75,14 @@ def test_it_plays(folder: Path, mode: str) -> None:
         assert metrics["gpu_allocation_at_100"] > 0.8
     else:
         assert metrics["pods_pending"] == 0
+
+
+@pytest.mark.parametrize("name", SHIPPED_TEAMS)
+@pytest.mark.parametrize("preset", ["small", "medium"])
+def test_a_team_plays_the_cluster_it_was_trained_on_and_a_larger_one(name: str, preset: str) -> None:
+    simulation = control_scenario(preset, duration_s=300.0).build(1)
+    decisions = run(simulation, {role: player() for role, player in make_team(name).players.items()})
+    assert decisions > 100
+    metrics = simulation.metrics()
+    assert metrics["pods_arrived"] > metrics["pods_waiting"]
+    assert metrics["slo_miss_share"] < 0.5

@@ -170,7 +170,7 @@ def test_default_teams_and_tutors_have_a_player_for_every_role(name: str) -> Non
     [
         ("runs/none-here", "no team 'runs/none-here'; a team is a joint policy such as 'placer=fgd"),
         (EXAMPLE.replace("kpa", "kpaa"), "scaler has no policy 'kpaa'; did you mean 'kpa'? known are fixed,"),
-        (EXAMPLE.replace("kpa", "runs/none-here"), "mappo-cluster, ippo-cluster, or the folder of a trained team"),
+        (EXAMPLE.replace("kpa", "runs/none-here"), "mappo-cluster, or the folder of a trained team"),
         ("team=", "no team ''"),
         ("placer=fgd", "leaves nobody for scaler, capper, migrator"),
     ],

@@ -21,7 +21,7 @@ from clustersim.policy import Policy
 from clustersim.scenarios.control_roles import ROLES
 
 SCENARIO = "cluster-control"
-SHIPPED_TEAMS = ("mappo-cluster", "ippo-cluster")
+SHIPPED_TEAMS = ("mappo-cluster",)
 TEAM = "team"
 
 REFERENCE = "placer=kube-default,scaler=hpa,capper=no-cap,migrator=none"
