@@ -20,6 +20,7 @@ import torch
 from clustersim.agents.control_config import ControlTrainConfig
 from clustersim.agents.control_policy import KIND, ControlPlayer, LearnedControlPolicy, columns, load_team
 from clustersim.agents.control_task import ControlTask
+from clustersim.agents.control_task import _Tutor as TaskTutor
 from clustersim.agents.control_train import train_control
 from clustersim.agents.marl_actor import Actor, torch_actor, weights_of
 from clustersim.agents.marl_config import MarlConfig
@@ -164,6 +165,29 @@ def test_tutors_play_in_training_what_they_play_in_benchmarks() -> None:
         assert each.mask[np.arange(len(each.action)), each.action].all()
     agents = {each.agent for each in episode.trajectories}
     assert agents == set(game.possible_agents)
+
+
+class Waits:
+    """Lets every pod wait."""
+
+    def reset(self, rng: np.random.Generator) -> None:
+        """Nothing to forget."""
+
+    def act(self, decision: Any) -> int:
+        return len(decision.mask) - 1
+
+
+def test_zones_of_different_size_share_a_network_and_a_tutor() -> None:
+    game = ControlTask(replace(SHORT, preset="large", duration_s=60.0)).make()
+    placers = next(group for group in layout_of(game).groups if group.name == PLACER)
+    sizes = [len(game.game.build(3).zones[zone].view.up) for zone in range(len(placers.agents))]
+    assert len(set(sizes)) > 1
+    assert placers.rows == max(sizes)
+    game.reset(seed=3)
+    tutor = TaskTutor(PLACER, Waits())
+    asked = [agent for agent in placers.agents if game.episode.question(agent) is not None]
+    assert asked
+    assert {tutor.act(game, agent) for agent in asked} == {max(sizes)}
 
 
 def test_advice_leaves_nothing_on_the_question() -> None:
