@@ -298,6 +298,8 @@ class BenchClusterControl:
     """How tenants of a node slow each other."""
     failure_multiplier: float | None = None
     """Of the rate at which nodes of RSC-1 fail; 0: never. By default 100, 20 and 5, from small to large."""
+    carbon_zone: str | None = None
+    """Zone of the trace carbon, such as DE-LU, whose grid feeds the cluster; by default 475 g/kWh at any time."""
     grid: bool = False
     """Play all combinations of the policies below, besides --policies."""
     placers: str | None = None

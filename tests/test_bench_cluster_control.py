@@ -27,11 +27,12 @@ from clustersim.bench.control_story import MOMENTS, NODE_ROWS, PREFIX, as_story,
 from clustersim.bench.control_teams import DEFAULT_TEAMS, REFERENCE, canonical, make_team
 from clustersim.bench.speed import measure_control
 from clustersim.cli import main
-from clustersim.errors import ClustersimError, ConfigError
+from clustersim.errors import ClustersimError, ConfigError, TraceError
 from clustersim.policy import run
 from clustersim.scenarios.control_log import BRAKE, CAP, RELEASE
 from clustersim.scenarios.control_roles import CAPPER, MIGRATOR, PLACER, ROLES, SCALER
 from clustersim.traces.control_scenario import control_scenario
+from clustersim.traces.locate import locate
 
 TIMINGS = ("decisions_per_s", "wall_s")
 OTHER = "placer=best-fit,scaler=fixed,capper=no-cap,migrator=none"
@@ -566,3 +567,16 @@ def test_a_grid_keeps_its_runs_apart_from_those_with_lines(tmp_path: Path) -> No
     words = ["bench", "cluster-control", "--duration-s", "100", "--seeds", "1", "--out", str(tmp_path / "out")]
     assert main([*words, "--policies", EXAMPLE]) == 0
     assert main([*words, "--grid"]) == 2
+
+
+def test_the_grid_of_a_zone_says_what_the_energy_emits() -> None:
+    if locate("carbon") is None:
+        pytest.skip("the trace carbon is not on this machine")
+    plain, zone = (ControlBench(duration_s=300.0, carbon_zone=zone) for zone in (None, "DE-LU"))
+    usual, there = (bench.play(EXAMPLE, 42).metrics for bench in (plain, zone))
+    assert there["energy_kwh"] == usual["energy_kwh"]
+    assert usual["carbon_g"] == pytest.approx(1.12 * 475 * usual["energy_kwh"])
+    # Midnight of 1 January 2024 in Germany: a windy night.
+    assert 0.1 * usual["carbon_g"] < there["carbon_g"] < 0.7 * usual["carbon_g"]
+    with pytest.raises(TraceError, match="there is no XX_2024_hourly"):
+        ControlBench(carbon_zone="XX").scenario  # noqa: B018

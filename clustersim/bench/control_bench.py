@@ -16,15 +16,20 @@ from clustersim.bench.control_story import story_of
 from clustersim.bench.control_teams import SCENARIO, make_team
 from clustersim.bench.runs import JSON, Experiment, RunResult, Series
 from clustersim.control_workload import ControlWorkload
+from clustersim.errors import TraceError
 from clustersim.interference import Interference
+from clustersim.meters import SiteSeries, constant_site
 from clustersim.policy import run
 from clustersim.scenarios.cluster_control import ClusterControl
+from clustersim.traces.carbon import read_site
 from clustersim.traces.control_scenario import control_scenario
+from clustersim.traces.locate import VARIABLE, locate
+from clustersim.traces.site_catalog import CARBON
 
 LOAD = ("trace_pods", "trace_services", "duration_s")
 """The options that change what the cluster serves; the preset besides."""
 
-WORLD = ("tick_s", "oversubscription", "interference", "failure_multiplier")
+WORLD = ("tick_s", "oversubscription", "interference", "failure_multiplier", "carbon_zone")
 """The options that change how it behaves."""
 
 
@@ -41,6 +46,8 @@ class ControlBench:
     interference: Interference = "hinge"
     failure_multiplier: float | None = None
     """None, here and above: as the preset has it."""
+    carbon_zone: str | None = None
+    """Zone of the trace `carbon` whose grid feeds the cluster in 2024; None: 475 g/kWh, the global mean."""
     lines: bool = True
     """Whether runs keep what they tell over time; a grid has too many for that."""
     first_seed: int = 42
@@ -60,6 +67,8 @@ class ControlBench:
             scenario = replace(scenario, power=replace(scenario.power, oversubscription=self.oversubscription))
         if self.failure_multiplier is not None:
             scenario = replace(scenario, failures=replace(scenario.failures, multiplier=self.failure_multiplier))
+        if self.carbon_zone is not None:
+            scenario = replace(scenario, site=_site(self.carbon_zone))
         return scenario
 
     def seeds(self, count: int) -> tuple[int, ...]:
@@ -88,6 +97,20 @@ class ControlBench:
         if self.lines and seed == self.first_seed:
             series |= story_of(simulation)
         return RunResult(metrics, series, decisions, wall_s)
+
+
+def _site(zone: str) -> SiteSeries:
+    """A year of a grid; price and weather, which few copies of the trace hold, stay constant."""
+    folder = locate(CARBON.name)
+    if folder is None:
+        raise TraceError(
+            f"trace {CARBON.name!r} is not on this machine; run `clustersim traces fetch {CARBON.name}` or name its "
+            f"folder in {VARIABLE}"
+        )
+    usual = constant_site()
+    return read_site(
+        folder, zone, 2024, price_usd_mwh=float(usual.price_usd_mwh[0]), wet_bulb_c=float(usual.wet_bulb_c[0])
+    )
 
 
 def checksum(workload: ControlWorkload) -> str:
