@@ -16,6 +16,7 @@ from clustersim.coldstart import PARTS, ColdStartConfig
 from clustersim.control import Decision
 from clustersim.control_workload import BatchTraits, ControlWorkload, Service, ServiceLoad
 from clustersim.failures import FailureConfig
+from clustersim.fluid_queue import FluidQueue
 from clustersim.hardware import clock_power, clock_speed, servers_of
 from clustersim.interference import PAIRS, SLOWEST, slowdown
 from clustersim.packing import NOWHERE
@@ -199,6 +200,11 @@ def events(simulation: ControlSimulation, *kinds: str) -> list[tuple[float, str,
 
 def when(simulation: ControlSimulation, kind: str, subject: int | None = None) -> list[float]:
     return [event[0] for event in events(simulation, kind) if subject in (None, event[2])]
+
+
+def queue_now(group: ServiceGroup) -> FluidQueue:
+    """The queue of a service with every count up to now."""
+    return group.queue.peek(group.now_s)
 
 
 def call_at(simulation: ControlSimulation, time_s: float, then: Callable[..., object], *arguments: Any) -> None:

@@ -509,6 +509,18 @@ def test_an_episode_repeats_in_another_process() -> None:
     assert other.stdout.strip() == transcript()
 
 
+def test_whoever_looks_changes_nothing() -> None:
+    unseen, seen = heavy(interference="hinge").build(4), heavy(interference="hinge").build(4)
+    run(unseen, random_players())
+    watched(
+        seen, random_players(), lambda: (seen.metrics(), seen.raw(), check_everything(seen)), roles=(CAPPER, PLACER)
+    )
+    assert seen.log.lines() == unseen.log.lines()
+    assert {name: repr(value) for name, value in seen.metrics().items()} == {
+        name: repr(value) for name, value in unseen.metrics().items()
+    }
+
+
 def test_policies_do_not_change_the_workload() -> None:
     simulations = []
     for text in (BUSY, IDLE):
@@ -520,7 +532,7 @@ def test_policies_do_not_change_the_workload() -> None:
     for kind in ("arrive", "fail", "repair"):
         assert events(one, kind) == events(other, kind)
     for ours, theirs in zip(one.services, other.services, strict=True):
-        assert ours.queue.arrived == pytest.approx(theirs.queue.arrived, rel=1e-12)
+        assert ours.arrived == pytest.approx(theirs.arrived, rel=1e-12)
     assert one.log.lines() != other.log.lines()
 
 
@@ -642,6 +654,7 @@ def test_a_replica_may_be_withdrawn_while_a_placer_is_asked_about_it(pool: int) 
     assert asked["placer_0"].subject.name == "service/web/0"
     control.answer(asked["scaler_0"], scaler_candidate(-1, pool))
     assert not control.still_legal(asked["placer_0"])
+    assert not asked["placer_0"].mask.any()
     control.answer(asked["placer_0"], 0)
     check_queue(simulation, 0)
     control.answer(asked["capper_0"], 0)

@@ -19,6 +19,7 @@ from control_worlds import (
     oversubscribed,
     played,
     players,
+    queue_now,
     random_players,
     scenario,
     service,
@@ -40,6 +41,7 @@ from clustersim.scenarios.cluster_control import ClusterControl
 from clustersim.scenarios.control_roles import (
     CAPPER,
     HIGH_CLOCKS,
+    LOW_CLOCKS,
     SCALER,
     SCALER_NOOP,
     capper_candidate,
@@ -176,6 +178,19 @@ def test_a_pod_of_the_same_configuration_comes_from_whoever_has_one() -> None:
     assert simulation.services[1].pool_ready == 1
 
 
+def test_a_pod_that_is_lent_goes_at_the_clock_of_its_machine() -> None:
+    gpu: dict[str, Any] = {**EMPTY, "gpu_milli": 500}
+    services = [service("taker", **gpu, clock_sensitivity=1.0), service("lender", **gpu)]
+    world = control_workload([node(gpus=1, model="A10")], services=services, duration_s=60.0)
+    simulation = scenario(world, power=PowerConfig(oversubscription=0.0, actuation_s=(5.0, 5.0))).build(0)
+    steps = {(10.0, "scaler_1"): scaler_candidate(0, 1), (40.0, "scaler_0"): scaler_candidate(1)}
+    scaler = Calling(lambda asked: steps.get((asked.time_s, asked.agent), SCALER_NOOP))
+    everybody = players(scaler=scaler, capper=since({20.0: capper_candidate(2, 1)}, 0))
+    watched(simulation, everybody, lambda: check_everything(simulation))
+    (row,) = (event[2] for event in events(simulation, "starting"))
+    assert simulation.tenancy.speed[row] == pytest.approx(LOW_CLOCKS[2])  # nobody works there
+
+
 def test_pools_of_another_zone_are_of_no_use() -> None:
     services = [service(**EMPTY), service("b", zone=1, **EMPTY)]
     world = control_workload([node(), node()], services=services, zones=[0, 1])
@@ -300,7 +315,7 @@ def test_the_queue_is_that_of_the_load_and_of_the_replicas_that_serve() -> None:
         replicas += value if what == "replicas" else 0
         plain.set(time_s, **({"arrival_rps": value} if what == "rate" else {"capacity_rps": 10.0 * replicas}))
     plain.advance(600.0)
-    queue = simulation.services[0].queue
+    queue = queue_now(simulation.services[0])
     for name in ("arrived", "served", "missed", "turned_away", "waiting_request_s", "busy_s", "latency_request_s"):
         assert getattr(queue, name) == pytest.approx(getattr(plain, name), rel=1e-9), name
     assert queue.arrived == pytest.approx(
@@ -313,7 +328,7 @@ def test_the_queue_is_that_of_the_load_and_of_the_replicas_that_serve() -> None:
 
 def test_without_a_replica_every_request_misses() -> None:
     simulation, _ = scaled(service(rate=3.0, **EMPTY))
-    assert simulation.services[0].queue.missed == pytest.approx(1800)
+    assert simulation.services[0].missed == pytest.approx(1800)
     assert simulation.services[0].latency_s == inf
 
 
@@ -361,7 +376,7 @@ def test_two_services_that_swamp_each_other_recover_when_one_has_nothing_to_do()
     # b works off its queue with a next to it, until that is empty.
     backlog = 100 * (8.5 - together)
     assert seen == [(10.0, 10.0), (pytest.approx(together),) * 2, (pytest.approx(together),) * 2, (10.0, 10.0)]
-    assert theirs.queue.waiting_request_s == pytest.approx(backlog * 100 / 2 + backlog**2 / together / 2)
+    assert queue_now(theirs).waiting_request_s == pytest.approx(backlog * 100 / 2 + backlog**2 / together / 2)
     assert ours.backlog == theirs.backlog == 0
 
 
@@ -479,7 +494,7 @@ def test_a_load_step_takes_effect_at_its_time() -> None:
     world = control_workload([node()], services=[service(rate=[(0.0, 1.0), (12.5, 3.0)])])
     assert isinstance(world.services[0].load, ServiceLoad)
     simulation = played(scenario(replace(world, duration_s=20.0)))
-    assert simulation.services[0].queue.arrived == pytest.approx(12.5 + 3 * 7.5)
+    assert simulation.services[0].arrived == pytest.approx(12.5 + 3 * 7.5)
     assert simulation.services[0].arrival_rps == 3.0
 
 

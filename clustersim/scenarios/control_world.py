@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -484,10 +485,11 @@ class ControlSimulation:
         figures["pods_waiting"] = float(sum(len(zone.pending) for zone in self.zones))
         states = [self.rows.state(row) for row in range(self.workload.rows)]
         figures["energy_kwh"] = sum(self.rows.energy_j(row) for row in range(len(states))) / JOULE_PER_KWH
-        self.meter.advance(now_s)
-        figures["carbon_g"] = self.meter.carbon_g
-        figures["water_l"] = self.meter.water_l
-        figures["energy_usd"] = self.meter.cost_usd
+        meter = copy(self.meter)  # whoever looks changes nothing, not even the last bit
+        meter.advance(now_s)
+        figures["carbon_g"] = meter.carbon_g
+        figures["water_l"] = meter.water_l
+        figures["energy_usd"] = meter.cost_usd
         figures["brakes"] = float(sum(state.brakes for state in states))
         figures["over_budget_s"] = float(sum(self.rows.over_budget_s(row) for row in range(len(states))))
         figures["power_share_mean"] = share(figures["energy_kwh"] * JOULE_PER_KWH, now_s * float(self.budget_w.sum()))

@@ -125,7 +125,10 @@ class Zone:
 
     def _legal(self, pod: Pod, out: NDArray[np.bool_]) -> bool:
         # Answers of the same instant may have taken the pod out of the queue, and queued another one in its row.
-        found = pod is self._subject and self.cluster.feasible(pod.request, out)
+        if pod is not self._subject:
+            out[:] = False
+            return False
+        found = self.cluster.feasible(pod.request, out)
         out[-1] = found
         return found
 
