@@ -151,10 +151,11 @@ def test_a_device_has_the_clock_of_its_most_important_tenant() -> None:
     assert machines.speed[0] == pytest.approx(0.5)
 
 
-def test_one_that_holds_several_devices_goes_at_the_slowest_of_their_clocks() -> None:
+@pytest.mark.parametrize("shared", [0b01, 0b10])
+def test_one_that_holds_several_devices_goes_at_the_slowest_of_their_clocks(shared: int) -> None:
     machines = Machines("off")
     machines.enter(0, devices=0b11, gpu=0.3, sensitivity=1.0)
-    machines.enter(1, devices=0b01, gpu=0.3, sensitivity=1.0, high=True)
+    machines.enter(1, devices=shared, gpu=0.3, sensitivity=1.0, high=True)
     machines.tenancy.set_clocks(0, 0.5, 1.0)
     assert machines.speed[:2] == pytest.approx([0.5, 1.0])
 
