@@ -158,10 +158,13 @@ class ControlPlane:
 
     def still_legal(self, decision: Decision) -> bool:
         """Bring the mask of an open decision up to date; return whether any candidate is left."""
-        left = decision._role.look(decision.subject)
-        # When none is left, `answer` has to look again to tell the asker so.
-        decision._answers_before = self.answers if left else -1
-        return left
+        decision._answers_before = self.answers
+        return decision._role.look(decision.subject)
+
+    def close(self, decision: Decision) -> None:
+        """Tell the asker of an open decision that no candidate is left (NO_CANDIDATE), as `still_legal` has shown."""
+        then = self._take(decision)
+        then(NO_CANDIDATE, None)
 
     def answer(self, decision: Decision, k: int) -> None:
         """Answer an open decision with candidate k.
@@ -169,17 +172,23 @@ class ControlPlane:
         Raises IllegalAnswer when k is not legal (any more). A decision whose last candidate was taken by an answer of
         the same instant is answered by any k: its asker is told NO_CANDIDATE.
         """
-        then = decision._then
-        if then is None:
-            raise IllegalAnswer(f"the {decision.role!r} decision at t={decision.time_s} s was answered already")
+        if decision._then is None:
+            raise IllegalAnswer(_why_answered(decision))
         if decision._answers_before != self.answers and not self.still_legal(decision):
             k = NO_CANDIDATE
         elif not (0 <= k < len(decision.mask) and decision.mask[k]):
             raise IllegalAnswer(_why_illegal(decision, k))
+        self._take(decision)(k, decision.detail)
+
+    def _take(self, decision: Decision) -> Then:
+        """Close a decision and return whom to tell."""
+        then = decision._then
+        if then is None:
+            raise IllegalAnswer(_why_answered(decision))
         decision._then = None
         self._open -= 1
         self.answers += 1
-        then(k, decision.detail)
+        return then
 
     def _surface(self) -> Decision | None:
         role, subject, then = self._asked.popleft()
@@ -191,6 +200,10 @@ class ControlPlane:
         return Decision(
             role.name, role.agent, self.env.now, subject, role.mask, role.view, None, role, then, self.answers
         )
+
+
+def _why_answered(decision: Decision) -> str:
+    return f"the {decision.role!r} decision at t={decision.time_s} s was answered already"
 
 
 def _why_illegal(decision: Decision, k: int) -> str:

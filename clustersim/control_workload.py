@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from clustersim.errors import ConfigError
+from clustersim.interference import KINDS
 from clustersim.workload import NodeTable, PodTable
 
 
@@ -153,8 +154,33 @@ class ControlWorkload:
         names = [service.name for service in self.services]
         if len(set(names)) < len(names):
             raise ConfigError("every service has a name of its own")
+        self._check_traits()
         if not 0 < self.duration_s < inf:
             raise ConfigError(f"an episode lasts {self.duration_s} s; it has to be positive and finite")
+
+    def _check_traits(self) -> None:
+        traits = self.traits
+        for name in ("zone", "gpu_load", "cpu_load", "clock_sensitivity", "kind"):
+            values = getattr(traits, name)
+            if len(values) != len(self.pods):
+                raise ConfigError(f"{name} of the batch pods has {len(values)} rows; there are {len(self.pods)} pods")
+        for name, wrong, allowed in (
+            ("zone", (traits.zone < 0) | (traits.zone >= self.zones), f"0 .. {self.zones - 1}"),
+            ("gpu_load", ~((traits.gpu_load > 0) & (traits.gpu_load <= 1)), "(0, 1]"),
+            ("cpu_load", ~((traits.cpu_load > 0) & (traits.cpu_load <= 1)), "(0, 1]"),
+            (
+                "clock_sensitivity",
+                ~((traits.clock_sensitivity >= 0) & (traits.clock_sensitivity <= 1)),
+                "[0, 1]",
+            ),
+            ("kind", (traits.kind < 0) | (traits.kind >= len(KINDS)), f"0 .. {len(KINDS) - 1}"),
+        ):
+            bad = np.flatnonzero(wrong)
+            if len(bad):
+                pod = self.pods.name[bad[0]]
+                raise ConfigError(
+                    f"{name} of pod {pod!r} is {getattr(traits, name)[bad[0]]}; it has to be in {allowed}"
+                )
 
     @cached_property
     def zones(self) -> int:

@@ -156,7 +156,7 @@ class Episode:
             return
         control, noop = self.simulation.control, self._observer.noop(agent)
         if not control.still_legal(decision):
-            control.answer(decision, 0)
+            control.close(decision)
             if mask[action] and action != noop:
                 self._overtaken.add(agent)
             return

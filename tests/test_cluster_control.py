@@ -62,6 +62,7 @@ from clustersim.scenarios.control_roles import (
     scaler_candidate,
 )
 from clustersim.scenarios.control_world import ControlSimulation
+from clustersim.traces.control_load import control_source
 from clustersim.traces.control_scenario import control_scenario
 
 THOROUGH = settings(max_examples=300, deadline=None, derandomize=True)
@@ -655,7 +656,7 @@ def test_a_replica_may_be_withdrawn_while_a_placer_is_asked_about_it(pool: int) 
     control.answer(asked["scaler_0"], scaler_candidate(-1, pool))
     assert not control.still_legal(asked["placer_0"])
     assert not asked["placer_0"].mask.any()
-    control.answer(asked["placer_0"], 0)
+    control.close(asked["placer_0"])
     check_queue(simulation, 0)
     control.answer(asked["capper_0"], 0)
     offered = []
@@ -677,8 +678,10 @@ def run_together(simulation: ControlSimulation, policies: dict[str, Policy], loo
         policy.reset(simulation.streams[f"policy/{role}"])
     while decisions := control.advance_all():
         for decision in decisions:
-            legal = control.still_legal(decision)
-            control.answer(decision, policies[decision.role].act(decision) if legal else 0)
+            if control.still_legal(decision):
+                control.answer(decision, policies[decision.role].act(decision))
+            else:
+                control.close(decision)
         if look:
             look()
 
@@ -861,3 +864,23 @@ def test_a_role_without_a_policy_is_named() -> None:
     del policies[CAPPER]
     with pytest.raises(ConfigError, match="nobody plays the role 'capper'"):
         run(scenario(control_workload([node()])).build(0), policies)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("zone", 7, "zone of pod 'batch-0.*is 7; it has to be in 0 .. 0"),
+        ("gpu_load", 0.0, r"gpu_load of pod 'batch-0.*is 0.0; it has to be in \(0, 1\]"),
+        ("cpu_load", 1.5, r"cpu_load of pod 'batch-0.*is 1.5; it has to be in \(0, 1\]"),
+        ("clock_sensitivity", -0.1, r"is -0.1; it has to be in \[0, 1\]"),
+        ("kind", 7, "kind of pod 'batch-0.*is 7; it has to be in 0 .. 6"),
+    ],
+)
+def test_what_a_pod_cannot_be_is_refused(name: str, value: float, said: str) -> None:
+    workload = control_source("small", duration_s=300.0)(1)
+    column = getattr(workload.traits, name).copy()
+    column[0] = value
+    with pytest.raises(ConfigError, match=said):
+        replace(workload, traits=replace(workload.traits, **{name: column}))
+    with pytest.raises(ConfigError, match=f"{name} of the batch pods has .* rows; there are"):
+        replace(workload, traits=replace(workload.traits, **{name: column[1:]}))

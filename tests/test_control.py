@@ -266,6 +266,21 @@ def test_the_second_agent_is_told_when_the_first_took_the_last_slot() -> None:
         world.control.answer(second, 1)
 
 
+def test_a_decision_without_a_candidate_is_closed_and_its_asker_told() -> None:
+    world = World()
+    world.free[:] = [False, True, False]
+    world.ask(world.role("a"), "first")
+    world.ask(world.role("b"), "second")
+    first, second = world.control.advance_all()
+    world.control.answer(first, 1)
+    assert not world.control.still_legal(second)
+    world.control.close(second)
+    assert world.told == [("first", 1), ("second", NO_CANDIDATE)]
+    with pytest.raises(IllegalAnswer, match="answered already"):
+        world.control.close(second)
+    assert world.control.advance() is None
+
+
 def test_an_agent_that_did_not_look_again_is_told_that_the_last_slot_is_gone() -> None:
     world = World()
     world.free[:] = [False, True, False]

@@ -145,7 +145,7 @@ class RowState(Protocol):
     def samples_w(self) -> Floats: ...
     @property
     def low_busy(self) -> float:
-        """GPU load of low-priority work, as a share of the row's devices."""
+        """Sum of the GPU loads of low-priority work over the row's devices; above 1 when many share."""
 
     @property
     def high_busy(self) -> float: ...
@@ -156,9 +156,9 @@ class Moves:
     """The subject of a migrator's decision: up to MOVES moves of batch pods, (MOVES,) each, empty rows have pod -1.
 
     The best moves by fragmentation, by emptying a node, by interference and by power of the rows, duplicates left out.
-    `fragmentation_drop`: GPU milli. `relief`: gain in the sum of the speeds on the source. `empties`: 1 when the source
-    has no other pod. `headroom`: share of the budget that the target's row has left, minus the source's.
-    `transfer_s`: seconds the move takes; `left_s`: seconds of work the pod has left at full speed.
+    `fragmentation_drop`: GPU milli. `relief`: how much less busy the busiest thing is that the pod shares. `empties`: 1
+    when the source has no other pod. `headroom`: share of the budget that the target's row has left, minus that of the
+    source's. `transfer_s`: seconds the move takes; `left_s`: seconds of work the pod has left at full speed.
     """
 
     pod: Ints
