@@ -21,7 +21,7 @@ from typing import Any
 import pandas as pd
 
 from clustersim.baselines.published import FGD_ALLOCATION_AT_100, FGD_POLICIES
-from clustersim.bench.comparison import ABSENT, Column, comparison, main_metrics, units
+from clustersim.bench.comparison import ABSENT, Column, comparison, main_metrics, short_names, units
 from clustersim.bench.dag_plots import plot_sweep
 from clustersim.bench.dag_sweep_report import sections, sweep_columns
 from clustersim.bench.metrics import MetricInfo
@@ -439,8 +439,10 @@ def _dag_figure(name: str, summary: dict[str, Any], metrics: list[MetricInfo]) -
             plot_sweep(ax, summary, section)
         drawing.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     else:
-        policies = summary["policies"]
-        drawing, ax = plt.subplots(figsize=(8, 1.6 + 0.32 * len(policies)), layout="constrained")
+        names = short_names(list(summary["policies"]))
+        policies = {names[policy]: found for policy, found in summary["policies"].items()}
+        width = 5 + 0.075 * max(map(len, policies))
+        drawing, ax = plt.subplots(figsize=(max(8, width), 1.6 + 0.32 * len(policies)), layout="constrained")
         plot_estimates(ax, policies, info)
     (HERE / "images").mkdir(exist_ok=True)
     drawing.savefig(HERE / "images" / f"{name}.png", dpi=110)
