@@ -27,6 +27,7 @@ import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
+from clustersim.agents import training_folder
 from clustersim.agents.ippo import Ippo
 from clustersim.agents.mappo import Mappo
 from clustersim.agents.marl_actor import Actor, weights_of
@@ -38,7 +39,6 @@ from clustersim.agents.marl_task import Layout, Task, layout_of
 from clustersim.agents.marl_team import write_team
 from clustersim.agents.marl_workers import Workers
 from clustersim.agents.ppo_parts import set_rate
-from clustersim.errors import ConfigError
 
 TRAINING_SEED, VALIDATION_SEED = 1_000_000, 900_000
 """The first of each; benchmarks use small seeds, so they stay held out."""
@@ -261,26 +261,10 @@ def _adam(network: torch.nn.Module, rate: float) -> torch.optim.Optimizer:
 
 def _prepare(out: Path, made_of: dict[str, Any], resume: bool) -> Path | None:
     """Make or check the folder; return the checkpoint to go on from, if any."""
-    path = out / "config.json"
     wanted = json.loads(json.dumps(made_of, default=str))
-    if not path.exists():
-        if resume:
-            raise ConfigError(
-                f"{out} holds no training to resume: there is no {path}; leave --resume away to start one"
-            )
-        if out.exists() and any(out.iterdir()):
-            raise ConfigError(f"{out} is not empty and holds no training; choose another folder")
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=1) + "\n")
-        return None
-    if not resume:
-        raise ConfigError(f"{out} already holds a training; add --resume to go on with it, or choose another folder")
-    found = json.loads(path.read_text())
     # More updates may be asked for; anything else would make it another training.
-    differing = [name for name in wanted if found.get(name) != wanted[name] and name != "updates"]
-    if differing:
-        values = ", ".join(f"{name} was {found.get(name)!r} and is now {wanted[name]!r}" for name in differing)
-        raise ConfigError(f"{out} holds another training: {values}; choose another folder")
-    path.write_text(json.dumps(wanted, indent=1) + "\n")
+    if training_folder.enter(out, wanted, resume, free=("updates",)) is None:
+        return None
+    training_folder.note(out, wanted)
     checkpoint = out / "checkpoint.pt"
     return checkpoint if checkpoint.exists() else None

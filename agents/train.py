@@ -22,6 +22,7 @@ from stable_baselines3.common.callbacks import BaseCallback
 from stable_baselines3.common.logger import configure
 from stable_baselines3.common.vec_env import DummyVecEnv
 
+from clustersim.agents import training_folder
 from clustersim.agents.config import TrainConfig
 from clustersim.agents.folder import DESCRIPTION
 from clustersim.agents.learned import NodewisePlayer, write_agent
@@ -203,33 +204,18 @@ def _check_device(device: str) -> None:
 
 def _prepare(out: Path, config: TrainConfig, workload: str, resume: bool) -> Path | None:
     """Make or check the folder; return the checkpoint to go on from, if any."""
-    path = out / "config.json"
     wanted = {"workload": workload, **asdict(config)}
-    if not path.exists():
-        if resume:
-            raise ConfigError(
-                f"{out} holds no training to resume: there is no {path}; leave --resume away to start one"
-            )
-        if out.exists() and any(out.iterdir()):
-            raise ConfigError(f"{out} is not empty and holds no training; choose another folder")
-        out.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(wanted, indent=1) + "\n")
-        return None
-    found = json.loads(path.read_text())
-    if not resume:
-        raise ConfigError(f"{out} already holds a training; add --resume to go on with it, or choose another folder")
     # More steps may be asked for, and another device; anything else would make it another training.
-    differing = [k for k in wanted if found.get(k) != wanted[k] and k not in ("steps", "device")]
-    if differing:
-        values = ", ".join(f"{k} was {found.get(k)!r} and is now {wanted[k]!r}" for k in differing)
-        raise ConfigError(f"{out} holds another training: {values}; choose another folder")
+    found = training_folder.enter(out, wanted, resume, free=("steps", "device"))
+    if found is None:
+        return None
     checkpoints = sorted((out / "checkpoints").glob("step-*.zip"), key=_steps_of)
     if checkpoints and config.steps < found["steps"] and config.steps < _steps_of(checkpoints[-1]):
         raise ConfigError(
             f"{out} was trained for {_steps_of(checkpoints[-1])} steps already, more than the {config.steps} asked "
             "for; ask for more, or choose another folder"
         )
-    path.write_text(json.dumps(wanted, indent=1) + "\n")
+    training_folder.note(out, wanted)
     return checkpoints[-1] if checkpoints else None
 
 

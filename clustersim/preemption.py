@@ -21,6 +21,9 @@ from clustersim.running_pods import RunningView
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
 
+PRIORITY_OFFSET = 1 << 31
+"""Added to each priority in a sum, so that fewer victims of negative priority make a smaller one."""
+
 
 def nodes_that_could_make_room(pod: Pod, cluster: ClusterView, running: RunningView, out: Bools) -> bool:
     """Write into out[:N] where the pod would fit if all pods of lower priority were gone; return whether anywhere."""
@@ -48,6 +51,33 @@ def victims_by_reprieve(
     violating = np.zeros(len(lower), dtype=np.bool_) if violates is None else violates[lower]
     important_first = lower[np.lexsort((running.started_s[lower], -running.priority[lower], ~violating))]
     return _reprieve(pod.request, pod.priority, important_first, *_state(cluster, running))  # type: ignore[no-any-return]
+
+
+def pick_node(
+    node: NDArray[np.int64],
+    priority: NDArray[np.int64],
+    started_s: NDArray[np.float64],
+    violates: NDArray[np.bool_] | None = None,
+) -> int:
+    """The node whose victims hurt least; all arrays are (V,), one entry per victim on any node.
+
+    In this order: the fewest victims that violate a disruption budget; the lowest highest priority; the smallest sum
+    of priorities; the fewest victims; the latest start among the nodes' earliest of their highest priority; the
+    lowest index.
+    """
+    nodes, at = np.unique(node, return_inverse=True)
+    violations = np.zeros(len(nodes), dtype=np.int64)
+    if violates is not None:
+        np.add.at(violations, at, violates)
+    highest = np.full(len(nodes), np.iinfo(np.int64).min)
+    np.maximum.at(highest, at, priority)
+    total = np.zeros(len(nodes), dtype=np.int64)
+    np.add.at(total, at, priority + PRIORITY_OFFSET)
+    count = np.bincount(at)
+    earliest_s = np.full(len(nodes), np.inf)
+    top = priority == highest[at]
+    np.minimum.at(earliest_s, at[top], started_s[top])
+    return int(nodes[np.lexsort((nodes, -earliest_s, count, total, highest, violations))[0]])
 
 
 def why_no_victims(

@@ -40,7 +40,6 @@ from hypothesis import strategies as st
 from worlds import FEW, Calling, node, pod
 
 from clustersim.baselines.joint import joint_policies
-from clustersim.baselines.kube_preemption import pick_node
 from clustersim.control import Decision
 from clustersim.control_workload import ControlWorkload, ServiceLoad
 from clustersim.errors import ConfigError
@@ -50,6 +49,7 @@ from clustersim.interference import PAIRS
 from clustersim.policy import Policy, run
 from clustersim.power import PowerConfig
 from clustersim.power_curves import clock_speed
+from clustersim.preemption import pick_node
 from clustersim.scenarios.cluster_control import COMPONENTS, ClusterControl, CostWeights, MigrationConfig
 from clustersim.scenarios.control_roles import (
     CAPPER,

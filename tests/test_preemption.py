@@ -26,13 +26,19 @@ from worlds import (
 )
 
 from clustersim.baselines.fits import FirstFit
-from clustersim.baselines.kube_preemption import KubePreemption, pick_node
+from clustersim.baselines.kube_preemption import KubePreemption
 from clustersim.cluster import Cluster
 from clustersim.control import Decision
 from clustersim.errors import ConfigError, IllegalAnswer
 from clustersim.packing import NOWHERE
 from clustersim.pods import Pod, compile_pods
-from clustersim.preemption import first_with_hope, nodes_that_could_make_room, victims_by_reprieve, why_no_victims
+from clustersim.preemption import (
+    first_with_hope,
+    nodes_that_could_make_room,
+    pick_node,
+    victims_by_reprieve,
+    why_no_victims,
+)
 from clustersim.running_pods import RunningView
 from clustersim.scenarios.pod_placement import PodPlacement
 from clustersim.scenarios.pod_rescheduling import PodRescheduling

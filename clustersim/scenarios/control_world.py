@@ -43,8 +43,6 @@ from clustersim.scenarios.control_pods import with_replicas
 from clustersim.scenarios.control_roles import (
     CAPPER,
     CAPPER_CANDIDATES,
-    MIGRATOR,
-    PLACER,
     SCALER,
     SCALER_CANDIDATES,
     capper_candidate,
@@ -380,12 +378,15 @@ class ControlSimulation:
 
         The costs of all agents add up to the team's, and so do the components.
         """
-        if name == "team":
-            return sum(self.components().values())
         components = self.components()
+        if name == "team":
+            return sum(components.values())
         if name in components:
             return components[name]
-        return self._cost_of_agent(name)
+        if name in self.agents:
+            return float(self.agent_costs()[self.agents.index(name)])
+        known = ("team", *components, *self.agents)
+        raise ConfigError(f"there is no cost {name!r}; choose one of {', '.join(known)}")
 
     def components(self) -> dict[str, float]:
         """The team cost, part by part."""
@@ -409,21 +410,6 @@ class ControlSimulation:
                 *(self._queueing(zone) for zone in self.zones),
             ]
         )
-
-    def _cost_of_agent(self, agent: str) -> float:
-        if agent not in self.agents:
-            known = ("team", *self.components(), *self.agents)
-            raise ConfigError(f"there is no cost {agent!r}; choose one of {', '.join(known)}")
-        role, _, number = agent.rpartition("_")
-        i = int(number)
-        if role == SCALER:
-            return self._slo_miss(self.services[i]) + self._cold_start(self.services[i])
-        if role == CAPPER:
-            return self._energy(i) + self._brake(i)
-        if role == MIGRATOR:
-            return self._migration(self.migrations[i])
-        assert role == PLACER
-        return self._queueing(self.zones[i])
 
     def _slo_miss(self, group: ServiceGroup) -> float:
         return self.scenario.weights.slo_miss * group.missed

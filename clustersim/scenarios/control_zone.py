@@ -14,7 +14,7 @@ from clustersim.metrics import TimeIntegral
 from clustersim.packing import NOWHERE
 from clustersim.pending import PendingPods
 from clustersim.pods import Pod, PodList
-from clustersim.preemption import first_with_hope, nodes_that_could_make_room, victims_by_reprieve
+from clustersim.preemption import first_with_hope, nodes_that_could_make_room, pick_node, victims_by_reprieve
 from clustersim.readonly import read_only
 from clustersim.running_pods import RunningView
 from clustersim.scenarios.control_log import BIND, EVICT
@@ -23,9 +23,6 @@ from clustersim.workload import GPU_MILLI
 
 if TYPE_CHECKING:
     from clustersim.scenarios.control_world import ControlSimulation
-
-_PRIORITY_OFFSET = 1 << 31
-"""Of every priority in a sum, as in kube-scheduler: fewer victims always make a smaller one."""
 
 
 class Zone:
@@ -234,16 +231,8 @@ class Zone:
         if not nodes_that_could_make_room(pod, view, self.running, hopeful):
             return False
         victims = np.flatnonzero(victims_by_reprieve(pod, hopeful, view, self.running))
-        home, priority, started_s = (
-            column[victims] for column in (self.running.home, self.running.priority, self.running.started_s)
-        )
-        keys = []
-        for node in np.unique(home).tolist():
-            there = priority[home == node]
-            highest = there.max()
-            earliest_s = started_s[home == node][there == highest].min()
-            keys.append((int(highest), int((there + _PRIORITY_OFFSET).sum()), -float(earliest_s), node))
-        node = min(keys)[-1]
+        home = self.running.home[victims]
+        node = pick_node(home, self.running.priority[victims], self.running.started_s[victims])
         self.pending.remove()
         for row in victims[home == node].tolist():
             self.evictions += 1
