@@ -21,6 +21,24 @@ class Migration:
     rounds: int
 
 
+@dataclass(frozen=True)
+class MigrationConfig:
+    """The network of live migrations: pre-copy of the memory of a pod or VM."""
+
+    bandwidth_mib_s: float = 1250.0
+    dirty_mib_s: float = 100.0
+    """What it writes per second of its memory."""
+    stop_mib: float = 64.0
+    """It stands still for the last copy when no more than this is left."""
+
+    def __post_init__(self) -> None:
+        self.of(0.0)  # says what cannot be
+
+    def of(self, memory_mib: float) -> Migration:
+        """The migration of so much memory."""
+        return precopy(memory_mib, self.dirty_mib_s, self.bandwidth_mib_s, self.stop_mib)
+
+
 def precopy(
     memory_mib: float, dirty_mib_s: float, bandwidth_mib_s: float, stop_mib: float, max_rounds: int = 30
 ) -> Migration:

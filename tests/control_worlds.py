@@ -19,10 +19,11 @@ from clustersim.failures import FailureConfig
 from clustersim.fluid_queue import FluidQueue
 from clustersim.hardware import clock_power, clock_speed, servers_of
 from clustersim.interference import PAIRS, SLOWEST, slowdown
+from clustersim.live_migration import MigrationConfig
 from clustersim.packing import NOWHERE
 from clustersim.policy import Policy, RandomPolicy, run
 from clustersim.power import PowerConfig
-from clustersim.scenarios.cluster_control import COMPONENTS, ClusterControl, CostWeights, MigrationConfig
+from clustersim.scenarios.cluster_control import COMPONENTS, ClusterControl, CostWeights
 from clustersim.scenarios.control_roles import CAPPER, MIGRATOR, MOVES, PLACER, ROLES, SCALER, SCALER_NOOP
 from clustersim.scenarios.control_service import ServiceGroup
 from clustersim.scenarios.control_world import ControlSimulation

@@ -46,11 +46,12 @@ from clustersim.errors import ConfigError
 from clustersim.failures import FailureConfig
 from clustersim.hardware import servers_of
 from clustersim.interference import PAIRS
+from clustersim.live_migration import MigrationConfig
 from clustersim.policy import Policy, run
 from clustersim.power import PowerConfig
 from clustersim.power_curves import clock_speed
 from clustersim.preemption import pick_node
-from clustersim.scenarios.cluster_control import COMPONENTS, ClusterControl, CostWeights, MigrationConfig
+from clustersim.scenarios.cluster_control import COMPONENTS, ClusterControl, CostWeights
 from clustersim.scenarios.control_roles import (
     CAPPER,
     HIGH_CLOCKS,

@@ -25,11 +25,10 @@ from worlds import Calling, node, pod
 
 from clustersim.control import Decision
 from clustersim.errors import IllegalAnswer
-from clustersim.live_migration import precopy
+from clustersim.live_migration import MigrationConfig, precopy
 from clustersim.policy import Policy
 from clustersim.power import PowerConfig
 from clustersim.power_curves import clock_speed
-from clustersim.scenarios.cluster_control import MigrationConfig
 from clustersim.scenarios.control_roles import (
     LOW_CLOCKS,
     MIGRATOR,

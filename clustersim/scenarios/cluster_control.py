@@ -17,7 +17,7 @@ from clustersim.control_workload import ControlWorkload
 from clustersim.errors import ConfigError
 from clustersim.failures import FailureConfig
 from clustersim.interference import Interference
-from clustersim.live_migration import precopy
+from clustersim.live_migration import MigrationConfig
 from clustersim.meters import SiteConfig, SiteSeries, constant_site
 from clustersim.power import PowerConfig
 from clustersim.scenarios.control_world import ControlSimulation
@@ -49,20 +49,6 @@ class CostWeights:
                 raise ConfigError(
                     f"the weight of {weight.name} is {getattr(self, weight.name)}; it has to be at least 0 and finite"
                 )
-
-
-@dataclass(frozen=True)
-class MigrationConfig:
-    """The network of live migrations: pre-copy of a pod's memory."""
-
-    bandwidth_mib_s: float = 1250.0
-    dirty_mib_s: float = 100.0
-    """What a pod writes per second of its memory."""
-    stop_mib: float = 64.0
-    """It stands still for the last copy when no more than this is left."""
-
-    def __post_init__(self) -> None:
-        precopy(0.0, self.dirty_mib_s, self.bandwidth_mib_s, self.stop_mib)  # says what cannot be
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from clustersim.errors import ConfigError
 from clustersim.eventlog import EventLog
 from clustersim.failures import Failures
 from clustersim.hardware import servers_of
-from clustersim.live_migration import Migration, precopy
+from clustersim.live_migration import Migration
 from clustersim.meters import Meter
 from clustersim.metrics import mean_and_percentiles, share
 from clustersim.pods import Pod, compile_pods
@@ -293,9 +293,7 @@ class ControlSimulation:
         """What moving a pod takes."""
         found = self._transfers.get(row)
         if found is None:
-            network = self.scenario.migration
-            memory_mib = float(self.workload.pods.memory_mib[row])
-            found = precopy(memory_mib, network.dirty_mib_s, network.bandwidth_mib_s, network.stop_mib)
+            found = self.scenario.migration.of(float(self.workload.pods.memory_mib[row]))
             self._transfers[row] = found
         return found
 
