@@ -25,3 +25,7 @@ class TraceError(ClustersimError):
 
 class ResultsError(ClustersimError):
     """A results folder cannot be used for this benchmark."""
+
+
+class TraceWarning(UserWarning):
+    """A trace has a known defect, which is left as it is."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -45,7 +46,7 @@ class FleetLife:
         if ((self.arrival_shape < 0) | (self.arrival_shape >= shapes)).any():
             raise ConfigError(f"shapes in the life of fleet {name!r} have to be from 0 to {shapes - 1}")
 
-    @property
+    @cached_property
     def most_arrivals_at_once(self) -> int:
         """How many VMs that arrived are there at once, at most, if all are placed."""
         times_s = np.concatenate([self.arrival_s, self.arrival_s + self.lifetime_s])

@@ -8,6 +8,7 @@ from clustersim.errors import TraceError
 from clustersim.traces.catalog_entry import Trace, TraceFile
 from clustersim.traces.dag_catalog import DAG_CATALOG
 from clustersim.traces.site_catalog import SITE_CATALOG
+from clustersim.traces.vm_catalog import VM_CATALOG
 
 _OPENB_COMMIT = "8f3d6417353c5083c6d56617f255fadd8dc306bc"
 
@@ -92,7 +93,7 @@ AZURE2019 = Trace(
     ),
 )
 
-CATALOG = (OPENB, OPENB_LIKE, AZURE2019, *DAG_CATALOG, *SITE_CATALOG)
+CATALOG = (OPENB, OPENB_LIKE, AZURE2019, *DAG_CATALOG, *SITE_CATALOG, *VM_CATALOG)
 
 __all__ = ["AZURE2019", "CATALOG", "OPENB", "OPENB_LIKE", "Trace", "TraceFile", "find", "suggestion"]
 

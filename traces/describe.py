@@ -50,9 +50,12 @@ def check(path: str | Path) -> str:
     from clustersim.traces.dag_check import check_dags, holds_dags
     from clustersim.traces.faas_check import check_faas, holds_faas
     from clustersim.traces.openb_check import check_openb
+    from clustersim.traces.vm_check import check_vms, holds_vms
 
     if holds_faas(Path(path)):
         return check_faas(Path(path))
+    if holds_vms(Path(path)):
+        return check_vms(Path(path))
     return check_dags(Path(path)) if holds_dags(Path(path)) else check_openb(Path(path))
 
 

@@ -10,6 +10,7 @@ from clustersim.traces.dag_catalog import DAG_TRACES
 from clustersim.traces.locate import VARIABLE, locate
 from clustersim.traces.openb_files import NodeList
 from clustersim.traces.openb_like import openb_like
+from clustersim.traces.vm_catalog import VM_TRACES
 from clustersim.workload import PodWorkload
 
 
@@ -43,6 +44,8 @@ def load(trace: str | Path, workload: str = "default", nodes: NodeList = "gpu", 
         raise TraceError(
             f"{trace!r} is a trace of calls, not of pods; use it for the services of the scenario cluster-control"
         )
+    if trace in VM_TRACES:
+        raise TraceError(f"{trace!r} is a trace of VMs, not of pods; use it with the scenario vm-rescheduling")
     if not Path(trace).exists():
         names = [OPENB.name, OPENB_LIKE.name]
         raise TraceError(
