@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
+from functools import partial
 from typing import Any
 
 from clustersim.baselines.batch_mode import max_min, min_min
@@ -41,6 +42,8 @@ from clustersim.baselines.random_order import RandomOrder
 from clustersim.baselines.sjf import ShortestJobFirst
 from clustersim.baselines.stf import stf
 from clustersim.baselines.threshold_caps import NoCap, OneThreshold
+from clustersim.baselines.vm_planned import PlannedMoves
+from clustersim.baselines.vm_planners import VM_PLACERS, VM_PLANNERS
 from clustersim.dag_schedule import Planner
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy, RandomPolicy, ScorePolicy
@@ -48,6 +51,8 @@ from clustersim.scenarios.control_roles import CAPPER, MIGRATOR, PLACER, SCALER
 from clustersim.scenarios.dag_scheduling import ASSIGN, DISPATCH, ORDER
 from clustersim.scenarios.pod_packing import REPAIR
 from clustersim.scenarios.pod_world import PLACE, PREEMPT, REPLAN
+from clustersim.scenarios.vm_rescheduling import PICK_PM, PICK_VM, PLACE_VM
+from clustersim.vm_plan import Planner as MovePlanner
 
 POLICIES: dict[str, dict[str, Callable[[], Policy]]] = {
     "pod-placement": {
@@ -156,6 +161,16 @@ def _dag_cp_sat_rolling() -> Policy:
     return CpSatRolling()
 
 
+def _rescheduled(planner: Callable[[], MovePlanner]) -> Team:
+    """One planner picks VMs and machines; what arrives is placed at random."""
+
+    def players() -> dict[str, Policy]:
+        player = PlannedMoves(planner())
+        return {PICK_VM: player, PICK_PM: player, PLACE_VM: VM_PLACERS["random"]()}
+
+    return Team(players)
+
+
 TEAMS: dict[str, dict[str, Team]] = {
     "pod-placement": {
         "kube-lexicographic": Team(lambda: {PLACE: ScorePolicy(kube_default)}),
@@ -188,6 +203,7 @@ TEAMS: dict[str, dict[str, Team]] = {
         "cp-sat": _listed(_dag_cp_sat),
         "cp-sat-rolling": _listed(_dag_cp_sat_rolling),
     },
+    "vm-rescheduling": {name: _rescheduled(partial(planner, None)) for name, planner in VM_PLANNERS.items()},
 }
 """Scenario -> name -> a team, for what takes more than the scenario's main role."""
 

@@ -17,9 +17,10 @@ from clustersim.agents.config import TrainConfig
 from clustersim.agents.control_config import ControlTrainConfig
 from clustersim.agents.dag_config import DagTrainConfig
 from clustersim.agents.packing_config import PackingTrainConfig
+from clustersim.agents.vm_config import VmTrainConfig
+from clustersim.cli_options import FIRST_SEED, names, require_counts
+from clustersim.cli_vm import BenchVmDelay, BenchVmFleet, BenchVmRescheduling
 from clustersim.errors import ClustersimError, ConfigError
-
-FIRST_SEED = 42
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class BenchPodPlacement:
         from clustersim.bench import run_benchmark
         from clustersim.bench.pod_placement import SCENARIO, SHIPPED_AGENT, PodPlacementBench
 
-        _require_counts(self.seeds, self.first_seed, self.jobs)
+        require_counts(self.seeds, self.first_seed, self.jobs)
         bench = PodPlacementBench(
             trace=self.trace,
             workload=self.workload,
@@ -83,7 +84,7 @@ class BenchPodPlacement:
             checkpoint_share=self.checkpoint_share,
             gap=self.gap,
         )
-        policies = (*POLICIES[SCENARIO], SHIPPED_AGENT) if self.policies is None else _names(self.policies)
+        policies = (*POLICIES[SCENARIO], SHIPPED_AGENT) if self.policies is None else names(self.policies)
         experiment = bench.experiment(policies, tuple(range(self.first_seed, self.first_seed + self.seeds)))
         reference = self.reference or ("best-fit" if "best-fit" in policies else policies[0])
         out = self.out or Path("results") / "-".join(
@@ -133,12 +134,12 @@ class BenchPodPacking:
         from clustersim.bench.packing_grid import grid_of, number_list
         from clustersim.bench.pod_packing import SCENARIO, PodPackingBench
 
-        _require_counts(self.seeds, self.first_seed, self.jobs)
+        require_counts(self.seeds, self.first_seed, self.jobs)
         grid = grid_of(self.trace, self.nodes, self.pods_per_node, self.priorities, self.usage, self.first_seed)
         windows_s = number_list("--window", self.window, float)
         bench = PodPackingBench(grid, windows_s, self.trace, self.clock, self.workers, self.gap_s)
         out = self.out or Path("results") / f"{SCENARIO}-{Path(self.trace).name}"
-        run_packing(bench, _names(self.policies), self.seeds, out, self.jobs, command_line, Console())
+        run_packing(bench, names(self.policies), self.seeds, out, self.jobs, command_line, Console())
 
 
 @dataclass(frozen=True)
@@ -237,13 +238,13 @@ class BenchDagScheduling:
         from clustersim.bench.dag_teams import SCENARIO, default_policies
         from clustersim.traces.dag_load import DagOptions
 
-        _require_counts(self.seeds, self.first_seed, self.jobs)
+        require_counts(self.seeds, self.first_seed, self.jobs)
         if self.job_count is not None and self.job_count < 1:
             raise ConfigError(f"--job-count is {self.job_count}; it has to be at least 1")
         special = {
             "jobs": self.job_count,
             "tasks": _range("--tasks", self.tasks),
-            "sizes": self.sizes and _names(self.sizes),
+            "sizes": self.sizes and names(self.sizes),
         }
         options = {name: special.get(name, getattr(self, name)) for name in vars(DagOptions())}
         bench = DagBench(
@@ -256,7 +257,7 @@ class BenchDagScheduling:
             budget_s=self.budget,
             **{name: getattr(self, name) for name in WORLD},
         )
-        policies = default_policies() if self.policies is None else _names(self.policies)
+        policies = default_policies() if self.policies is None else names(self.policies)
         reference = self.reference or ("heft" if "heft" in policies else next(iter(policies), ""))
         kind = (["each"] if self.each else []) + ([self.sweep] if self.sweep else [])
         out = self.out or Path("results") / "-".join((SCENARIO, Path(self.trace).name, *kind))
@@ -324,14 +325,14 @@ class BenchClusterControl:
         from clustersim.bench.control_grid_benchmark import run_grid
         from clustersim.bench.control_teams import DEFAULT_TEAMS, SCENARIO
 
-        _require_counts(self.seeds, self.first_seed, self.jobs)
+        require_counts(self.seeds, self.first_seed, self.jobs)
         options = {name: getattr(self, name) for name in (*LOAD, *WORLD)}
         bench = ControlBench(self.preset, first_seed=self.first_seed, **options)
         out = self.out or Path("results") / "-".join((SCENARIO, self.preset, *(["grid"] if self.grid else [])))
         lists = {name: getattr(self, f"{name}s") for name in ("placer", "scaler", "capper", "migrator")}
         common = (self.seeds, out, self.jobs)
         if self.grid:
-            grid = grid_of({role: None if text is None else _names(text) for role, text in lists.items()})
+            grid = grid_of({role: None if text is None else names(text) for role, text in lists.items()})
             run_grid(bench, grid, self.policies, *common, self.reference, command_line, Console())
             return
         for role, text in lists.items():
@@ -350,6 +351,9 @@ class Bench:
         | Annotated[BenchPodPacking, subcommand("pod-packing")]
         | Annotated[BenchDagScheduling, subcommand("dag-scheduling")]
         | Annotated[BenchClusterControl, subcommand("cluster-control")]
+        | Annotated[BenchVmRescheduling, subcommand("vm-rescheduling")]
+        | Annotated[BenchVmDelay, subcommand("vm-delay")]
+        | Annotated[BenchVmFleet, subcommand("vm-fleet")]
     )
 
     def run(self, command_line: str) -> None:
@@ -523,6 +527,46 @@ class TrainClusterControl:
 
 
 @dataclass(frozen=True)
+class TrainVmRescheduling:
+    """Train an agent that defragments fleets of VMs: it imitates exact plans, then improves by PPO."""
+
+    out: Path
+    """Folder for checkpoints, the log, the agent (the best on validation fleets so far at any time), its evaluation."""
+    config: VmTrainConfig = field(default_factory=VmTrainConfig)
+    resume: bool = False
+    """Go on with the training in --out, after an interruption."""
+    evaluation_seeds: int = 3
+    """Seeds of the comparison with other policies at the end; 0: none."""
+    evaluation_machines: int = 280
+    evaluation_mnl: str = "50"
+
+    def run(self, command_line: str) -> None:
+        _require_agents_extra()
+        from clustersim.agents.vm_train import train
+
+        if self.evaluation_seeds < 0:
+            raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 0")
+        try:
+            train(
+                self.config,
+                self.out,
+                command_line,
+                resume=self.resume,
+                progress=lambda line: print(line, file=sys.stderr, flush=True),
+            )
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(f"interrupted, checkpoint kept in {self.out}; --resume goes on") from None
+        if self.evaluation_seeds:
+            BenchVmRescheduling(
+                machines=self.evaluation_machines,
+                mnl=self.evaluation_mnl,
+                policies=f"ha,lns,exact,{self.out}",
+                seeds=self.evaluation_seeds,
+                out=self.out / "evaluation",
+            ).run(command_line)
+
+
+@dataclass(frozen=True)
 class Train:
     """Train an agent and compare it with the baselines on held-out seeds."""
 
@@ -531,6 +575,7 @@ class Train:
         | Annotated[TrainPodPacking, subcommand("pod-packing")]
         | Annotated[TrainDagScheduling, subcommand("dag-scheduling")]
         | Annotated[TrainClusterControl, subcommand("cluster-control")]
+        | Annotated[TrainVmRescheduling, subcommand("vm-rescheduling")]
     )
 
     def run(self, command_line: str) -> None:
@@ -624,10 +669,12 @@ class Speed:
             measure,
             measure_control,
             measure_dags,
+            measure_rescheduling,
         )
         from clustersim.traces import load
         from clustersim.traces.control_scenario import control_scenario
         from clustersim.traces.dag_load import dag_source
+        from clustersim.traces.vm_like import VmLike
 
         workload = load(self.trace)
         full = full_fgd_run(workload)  # first, so that the peak of memory is its own
@@ -639,6 +686,7 @@ class Speed:
             *measure(workload, self.seconds),
             *measure_dags(dag_source(self.dag_trace), self.seconds),
             *measure_control(hour, self.seconds),
+            *measure_rescheduling(VmLike()(0), seconds=self.seconds),
         ):
             table.add_row(figure.what, f"{figure.nodes:,}", f"{figure.per_s:,.0f}", f"{figure.ratio:.4f}")
         console = Console()
@@ -696,20 +744,6 @@ def _require_agents_extra() -> None:
         import sb3_contrib  # noqa: F401  (only to see whether the extra is installed)
     except ModuleNotFoundError:
         raise ConfigError("training needs the extra: pip install 'clustersim[agents]'") from None
-
-
-def _require_counts(seeds: int, first_seed: int, jobs: int) -> None:
-    """Before anything is claimed or written."""
-    if jobs < 1:
-        raise ConfigError(f"--jobs is {jobs}; it has to be at least 1")
-    if seeds < 1:
-        raise ConfigError(f"--seeds is {seeds}; it has to be at least 1")
-    if first_seed < 0:
-        raise ConfigError(f"--first-seed is {first_seed}; it has to be at least 0")
-
-
-def _names(text: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in text.split(",") if name.strip())
 
 
 def _range(name: str, text: str | None) -> tuple[int, int] | None:

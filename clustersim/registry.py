@@ -10,6 +10,7 @@ SCENARIOS: dict[str, str] = {
     "pod-placement": "clustersim.scenarios.pod_placement:PodPlacement",
     "pod-packing": "clustersim.scenarios.pod_packing:PodPacking",
     "dag-scheduling": "clustersim.scenarios.dag_scheduling:DagScheduling",
+    "vm-rescheduling": "clustersim.scenarios.vm_rescheduling:VmRescheduling",
     "cluster-control": "clustersim.scenarios.cluster_control:ClusterControl",
 }
 """Name to "module:class". Strings, because importing a scenario compiles its kernels."""

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import numpy as np
-
 from clustersim.vm_fleet import Ints
 from clustersim.vm_plan import Move, Task
 from clustersim.vm_state import FleetState
@@ -54,12 +52,5 @@ class Draft:
         home = int(state.host[vm])
         if pm == home:
             return
-        before = self._fragments(home, pm)
-        numa = state.landing(vm, pm) if numa is None else numa
-        state.move(vm, pm, numa)
-        self.moves.append(Move(vm, pm, numa))
-        self.gained = before - self._fragments(home, pm)
-
-    def _fragments(self, first: int, second: int) -> int:
-        free, flavour = self.state.free_cores, self.state.flavour_cores
-        return int(np.sum(free[first] % flavour) + np.sum(free[second] % flavour))
+        self.gained = state.move(vm, pm, numa)
+        self.moves.append(Move(vm, pm, int(state.numa[vm])))

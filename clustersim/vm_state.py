@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal, TypeVar, get_args
+from collections.abc import Sequence
+from typing import Literal, TypeVar, cast, get_args
 
 import numpy as np
-from numba import njit
 from numpy.typing import NDArray
 
+from clustersim import vm_kernels as kernels
 from clustersim.errors import ConfigError, DoesNotFit
 from clustersim.readonly import read_only
 from clustersim.vm_fleet import FLAVOUR_CORES, NUMA_NODES, Bools, Ints, Snapshot
@@ -62,15 +63,24 @@ class FleetState:
         racks = int(machines.rack.max(initial=-1)) + 1
         self._on_host = np.zeros((len(snapshot.sets("host")), len(machines)), dtype=np.int32)
         self._in_rack = np.zeros((len(snapshot.sets("rack")), racks), dtype=np.int32)
-        for vm in np.flatnonzero((np.diff(self._host_start) > 0) | (np.diff(self._rack_start) > 0)):
-            self._count_sets(int(vm), int(self._host[vm]), 1)
+        self._members = np.flatnonzero((np.diff(self._host_start) > 0) | (np.diff(self._rack_start) > 0))
         self._fits = np.zeros((len(shapes), len(machines)), dtype=np.uint8)
         self._fitting = np.zeros(len(shapes), dtype=np.int64)
-        for pm in range(len(machines)):
-            self._look_at(pm)
-        self._make_views()
+        self._totals = np.zeros(2, dtype=np.int64)
+        self._make_groups()
+        kernels.look_at_all(self._of_shapes, self._of_machines, self._of_vms, self._of_sets, flavour_cores)
 
-    def _make_views(self) -> None:
+    def _make_groups(self) -> None:
+        """The groups of arrays that the kernels take, and views for all others."""
+        self._of_shapes = self._cores, self._memory, self._double
+        self._of_machines = (
+            self._active, self._free_cores, self._free_memory, self._fits, self._fitting, self._totals
+        )  # fmt: skip
+        self._of_vms = self._shape, self._host, self._numa, self._movable
+        self._of_sets = (
+            self._host_start, self._host_set, self._rack_start, self._rack_set, self._on_host, self._in_rack,
+            self._rack,
+        )  # fmt: skip
         self.free_cores, self.free_memory_mib = read_only(self._free_cores), read_only(self._free_memory)
         self.shape, self.host, self.numa = read_only(self._shape), read_only(self._host), read_only(self._numa)
         self.movable, self.fits, self.fitting = (
@@ -93,7 +103,7 @@ class FleetState:
         other.__dict__.update(self.__dict__)
         for name in _CHANGING:
             setattr(other, name, getattr(self, name).copy())
-        other._make_views()
+        other._make_groups()
         return other
 
     def freeze(self) -> tuple[Snapshot, Ints]:
@@ -106,65 +116,66 @@ class FleetState:
     @property
     def fragments(self) -> int:
         """Free cores that no VM of the flavour can use, over all NUMA nodes."""
-        return int((self._free_cores % self.flavour_cores).sum())
+        return int(self._totals[0])
 
     @property
     def fragment_rate(self) -> float:
         """Fragments as a share of all free cores; 0 when no core is free."""
-        free = int(self._free_cores.sum())
-        return self.fragments / free if free else 0.0
+        fragments, free = self._totals.tolist()
+        return float(fragments / free) if free else 0.0
 
     def vm_mask(self, out: Bools) -> bool:
         """Write which VMs may be migrated to another machine, shape (rows,); return whether any may."""
-        return bool(
-            _vm_mask(
-                self._host, self._shape, self._movable, self._fits, self._fitting, self._host_start, self._host_set,
-                self._rack_start, self._rack_set, self._on_host, self._in_rack, self._rack, out,
-            )
-        )  # fmt: skip
+        fits, shape, host = self._fits, self._shape, self._host
+        any_legal = kernels.vm_mask(fits, self._fitting, shape, host, self._movable, out)
+        if any_legal and len(self._members):
+            any_legal = kernels.leave_out_bound(self._members, fits, shape, host, self._of_sets, out)
+        return bool(any_legal)
 
     def pm_mask(self, vm: int, out: Bools) -> bool:
         """Write to which *other* machines a VM may be migrated, shape (P,); return whether to any."""
-        return bool(
-            _pm_mask(
-                vm, self._host, self._shape, self._fits, self._host_start, self._host_set, self._rack_start,
-                self._rack_set, self._on_host, self._in_rack, self._rack, out,
-            )
-        )  # fmt: skip
+        any_legal = kernels.pm_mask(vm, self._fits, self._shape, self._host, out)
+        if any_legal and len(self._members):
+            any_legal = kernels.leave_out_kept_apart(vm, self._host, self._of_sets, out)
+        return bool(any_legal)
 
     def may_move(self, vm: int, pm: int, numa: int) -> bool:
         """Whether a VM that is there may be migrated now to that NUMA node of another machine."""
-        home = self._host[vm]
-        if home < 0 or home == pm or not self._movable[vm] or not 0 <= pm < self.machines:
-            return False
-        if not (self._fits[self._shape[vm], pm] >> numa) & 1 or (numa and self._double[self._shape[vm]]):
-            return False
-        return self._apart(vm, pm)
+        has_room = kernels.has_room(vm, pm, numa, self._double, self._fits, self._shape, self._host, self._movable)
+        return bool(has_room and (not len(self._members) or self._apart(vm, pm)))
 
     def landing(self, vm: int, pm: int) -> int:
         """The NUMA node on which the landing rule puts a VM that has room on the machine; 0 for a double-NUMA VM."""
-        return int(
-            _landing(
-                self._fits[self._shape[vm], pm], self._cores[self._shape[vm]], self._double[self._shape[vm]],
-                self._numa[vm], self._free_cores[pm], self._rule, self.flavour_cores,
-            )
-        )  # fmt: skip
+        return self._landing(int(self._shape[vm]), pm, int(self._numa[vm]))
 
     def landing_of_shape(self, shape: int, pm: int) -> int:
         """The same for a VM that arrives; it comes from node 0."""
-        bits, cores = self._fits[shape, pm], self._cores[shape]
-        return int(_landing(bits, cores, self._double[shape], 0, self._free_cores[pm], self._rule, self.flavour_cores))
+        return self._landing(shape, pm, 0)
 
     # --- changes
 
-    def move(self, vm: int, pm: int, numa: int) -> None:
-        """Migrate a VM at once. Raises DoesNotFit where `may_move` is false."""
-        if not self.may_move(vm, pm, numa):
+    def move(self, vm: int, pm: int, numa: int | None = None) -> int:
+        """Migrate a VM at once, by default to the NUMA node where the landing rule puts it.
+
+        Returns by how many cores the fragments fall. Raises DoesNotFit where `may_move` is false.
+        """
+        gained = kernels.move(
+            vm, pm, kernels.BY_RULE if numa is None else numa,
+            self._of_shapes, self._of_machines, self._of_vms, self._of_sets,
+            self._rule, self.flavour_cores,
+        )  # fmt: skip
+        if gained == kernels.ILLEGAL:
             raise DoesNotFit(self.why_not(vm, pm, numa))
-        home, old = int(self._host[vm]), int(self._numa[vm])
-        self._count_sets(vm, home, -1)
-        self._take(self._shape[vm], home, old, -1)
-        self._settle(vm, pm, numa)
+        return int(gained)
+
+    def move_all(self, moves: Sequence[tuple[int, int, int]], wanted: Sequence[bool]) -> list[bool]:
+        """Migrate VMs one after the other, of those that are wanted as many as `may_move`; return which."""
+        made = np.zeros(len(moves), dtype=np.bool_)
+        kernels.move_all(
+            np.array(moves, dtype=np.int64).reshape(-1, 3), np.array(wanted, dtype=np.bool_),
+            self._of_shapes, self._of_machines, self._of_vms, self._of_sets, self._rule, self.flavour_cores, made,
+        )  # fmt: skip
+        return cast(list[bool], made.tolist())
 
     def begin(self, vm: int, pm: int, numa: int) -> tuple[int, int]:
         """Begin a migration: the VM counts on both machines and is not movable until `end`; return where it was."""
@@ -205,8 +216,8 @@ class FleetState:
         self._take(self._shape[row], pm, int(self._numa[row]), -1)
         self._host[row], self._movable[row] = NOWHERE, False
 
-    def why_not(self, vm: int, pm: int, numa: int) -> str:
-        """What forbids a move, in words."""
+    def why_not(self, vm: int, pm: int, numa: int | None) -> str:
+        """What forbids a move, in words; None is for where the landing rule puts the VM."""
         if not 0 <= vm < self.rows or self._host[vm] < 0:
             return f"VM {vm} is not there"
         name = self._name(vm)
@@ -221,6 +232,7 @@ class FleetState:
             return f"VM {name} cannot go to {target}: it is not active"
         if not self._apart(vm, pm):
             return f"VM {name} cannot go to {target}: a VM of one of its anti-affinity sets is there or in its rack"
+        numa = self.landing(vm, pm) if numa is None else numa
         return f"VM {name} has no room on NUMA node {numa} of {target}: {self._room(int(self._shape[vm]), pm)}"
 
     # --- within
@@ -231,30 +243,16 @@ class FleetState:
         self._count_sets(vm, pm, 1)
 
     def _take(self, shape: int, pm: int, numa: int, sign: int) -> None:
-        _take(
-            shape, pm, numa, sign, self._cores, self._memory, self._double, self._active, self._free_cores,
-            self._free_memory, self._fits, self._fitting,
-        )  # fmt: skip
-
-    def _look_at(self, pm: int) -> None:
-        _look_at(
-            pm, self._cores, self._memory, self._double, self._active, self._free_cores, self._free_memory, self._fits,
-            self._fitting,
-        )  # fmt: skip
+        kernels.take(shape, pm, numa, sign, self._of_shapes, self._of_machines, self.flavour_cores)
 
     def _count_sets(self, vm: int, pm: int, sign: int) -> None:
-        for number in self._host_set[self._host_start[vm] : self._host_start[vm + 1]]:
-            self._on_host[number, pm] += sign
-        for number in self._rack_set[self._rack_start[vm] : self._rack_start[vm + 1]]:
-            self._in_rack[number, self._rack[pm]] += sign
+        kernels.count_sets(vm, pm, sign, self._of_sets)
 
     def _apart(self, vm: int, pm: int) -> bool:
-        return bool(
-            _apart(
-                vm, pm, self._host[vm], self._host_start, self._host_set, self._rack_start, self._rack_set,
-                self._on_host, self._in_rack, self._rack,
-            )
-        )  # fmt: skip
+        return bool(kernels.apart(vm, pm, int(self._host[vm]), self._of_sets))
+
+    def _landing(self, shape: int, pm: int, numa: int) -> int:
+        return int(kernels.landing(shape, pm, numa, self._of_shapes, self._of_machines, self._rule, self.flavour_cores))
 
     def _name(self, vm: int) -> str:
         return repr(self.snapshot.vm_name[vm]) if vm < len(self.snapshot) else f"in row {vm}"
@@ -302,105 +300,9 @@ _CHANGING = (
     "_in_rack",
     "_fits",
     "_fitting",
+    "_totals",
 )
 
 
 def _with_spare(values: NDArray[Value], spare: int, fill: object) -> NDArray[Value]:
     return np.concatenate([values, np.full(spare, fill, dtype=values.dtype)])
-
-
-@njit(cache=True)
-def _look_at(pm, cores, memory, double, active, free_cores, free_memory, fits, fitting):  # type: ignore[no-untyped-def]
-    """Bring `fits` and `fitting` of one machine up to date."""
-    for s in range(len(cores)):
-        bits = 0
-        if active[pm]:
-            for k in range(2):
-                if free_cores[pm, k] >= cores[s] and free_memory[pm, k] >= memory[s]:
-                    bits |= 1 << k
-            if double[s] and bits != 3:
-                bits = 0
-        fitting[s] += (bits > 0) - (fits[s, pm] > 0)
-        fits[s, pm] = bits
-
-
-@njit(cache=True)
-def _take(shape, pm, numa, sign, cores, memory, double, active, free_cores, free_memory, fits, fitting):  # type: ignore[no-untyped-def]
-    """A VM of the shape takes room on a machine (sign 1) or gives it back (sign -1)."""
-    for k in range(2):
-        if double[shape] or k == numa:
-            free_cores[pm, k] -= sign * cores[shape]
-            free_memory[pm, k] -= sign * memory[shape]
-    _look_at(pm, cores, memory, double, active, free_cores, free_memory, fits, fitting)
-
-
-@njit(cache=True)
-def _apart(vm, pm, home, host_start, host_set, rack_start, rack_set, on_host, in_rack, rack):  # type: ignore[no-untyped-def]
-    """Whether no other member of a set of the VM is on the machine or, as the set may say, in its rack."""
-    for i in range(host_start[vm], host_start[vm + 1]):
-        if on_host[host_set[i], pm] > (1 if home == pm else 0):
-            return False
-    for i in range(rack_start[vm], rack_start[vm + 1]):
-        own = 1 if home >= 0 and rack[home] == rack[pm] else 0
-        if in_rack[rack_set[i], rack[pm]] > own:
-            return False
-    return True
-
-
-@njit(cache=True)
-def _pm_mask(vm, host, shape, fits, host_start, host_set, rack_start, rack_set, on_host, in_rack, rack, out):  # type: ignore[no-untyped-def]
-    home = host[vm]
-    bound = host_start[vm + 1] > host_start[vm] or rack_start[vm + 1] > rack_start[vm]
-    any_legal = False
-    for pm in range(len(out)):
-        legal = fits[shape[vm], pm] > 0 and pm != home
-        if legal and bound:
-            legal = _apart(vm, pm, home, host_start, host_set, rack_start, rack_set, on_host, in_rack, rack)
-        out[pm] = legal
-        any_legal = any_legal or legal
-    return any_legal
-
-
-@njit(cache=True)
-def _vm_mask(  # type: ignore[no-untyped-def]
-    host, shape, movable, fits, fitting, host_start, host_set, rack_start, rack_set, on_host, in_rack, rack, out
-):
-    any_legal = False
-    for vm in range(len(out)):
-        home = host[vm]
-        legal = False
-        if home >= 0 and movable[vm]:
-            kind = shape[vm]
-            others = fitting[kind] - (1 if fits[kind, home] > 0 else 0)
-            legal = others > 0
-            if legal and (host_start[vm + 1] > host_start[vm] or rack_start[vm + 1] > rack_start[vm]):
-                legal = False
-                for pm in range(len(rack)):
-                    if (
-                        pm != home
-                        and fits[kind, pm] > 0
-                        and _apart(vm, pm, home, host_start, host_set, rack_start, rack_set, on_host, in_rack, rack)
-                    ):
-                        legal = True
-                        break
-        out[vm] = legal
-        any_legal = any_legal or legal
-    return any_legal
-
-
-@njit(cache=True)
-def _landing(bits, cores, double, numa, free, rule, flavour):  # type: ignore[no-untyped-def]
-    if double or bits == 1:
-        return 0
-    if bits == 2:
-        return 1
-    if rule == 1:
-        return numa
-    if rule == 2:
-        return 0
-    # What taking the cores adds to the fragments of a node; on equal terms the one that the VM comes from.
-    first = (free[0] - cores) % flavour - free[0] % flavour
-    second = (free[1] - cores) % flavour - free[1] % flavour
-    if first == second:
-        return numa
-    return 0 if first < second else 1

@@ -6,6 +6,7 @@ python docs/build.py published RESULTS                     docs/results/fgd-tabl
 python docs/build.py packing NAME FOLDER COMMAND           docs/results/NAME.md and its figure, from bench pod-packing
 python docs/build.py dag NAME FOLDER TITLE COMMAND         the same from bench dag-scheduling, swept or not
 python docs/build.py control NAME FOLDER TITLE COMMAND     the same from bench cluster-control, a grid or not
+python docs/build.py vm NAME FOLDER TITLE COMMAND          the same from bench vm-rescheduling, vm-delay or vm-fleet
 """
 
 from __future__ import annotations
@@ -31,7 +32,10 @@ from clustersim.bench.packing_table import cell_columns, notes, outcome_columns,
 from clustersim.bench.placement_gap import GAP_METRICS
 from clustersim.bench.plots import plot_estimates, plot_series
 from clustersim.bench.pod_placement import INFLATION_METRICS, REPLAY_METRICS, RESCHEDULING_METRICS
-from clustersim.envs import ENVIRONMENTS, dag_columns, packing_columns
+from clustersim.bench.vm_axes import AXES
+from clustersim.bench.vm_plots import plot_rates, plot_seconds
+from clustersim.bench.vm_tables import over_values, shown
+from clustersim.envs import ENVIRONMENTS, dag_columns, packing_columns, vm_columns
 from clustersim.envs.control_columns import TIME
 from clustersim.envs.control_columns_moves import MOVE_TABLE
 from clustersim.envs.control_columns_pods import NEED, NODE_COLUMNS, REQUEST
@@ -44,14 +48,22 @@ from clustersim.envs.dag_scheduling import DagDispatchEnv, DagSchedulingEnv
 from clustersim.envs.encoding import table
 from clustersim.envs.pod_packing import PodPackingEnv
 from clustersim.envs.pod_placement import NODES, POD, PodPlacementEnv
+from clustersim.envs.vm_rescheduling import VmReschedulingEnv
 from clustersim.repair import Repair
 from clustersim.scenarios.control_roles import MOVES
 from clustersim.scenarios.dag_scheduling import DagSchedulingSimulation
+from clustersim.scenarios.vm_rescheduling import VmReschedulingSimulation
 
 HERE = Path(__file__).parent
 
-GUIDES = {"dag-scheduling": "DAG scheduling", "cluster-control": "cluster control"}
-"""Scenario -> title of the page that explains it, which has its name."""
+GUIDES = {
+    "dag-scheduling": ("DAG scheduling", "dag-scheduling.md"),
+    "cluster-control": ("cluster control", "cluster-control.md"),
+    "vm-rescheduling": ("VM rescheduling", "vm-rescheduling.md"),
+    "vm-delay": ("VM rescheduling", "vm-rescheduling.md"),
+    "vm-fleet": ("VM rescheduling", "vm-rescheduling.md"),
+}
+"""Scenario -> title and file of the page that explains it."""
 
 
 _BLOCKS = (
@@ -203,6 +215,50 @@ Everything else is as above. `slot_row` is 1 + the row of the task in each slot,
 ### pairs, shape (slots * machines, {len(dag_columns.PAIR_COLUMNS)})
 
 {table(dag_columns.PAIR_COLUMNS)}
+
+## `clustersim/VmRescheduling-v0`
+
+{cleandoc(VmReschedulingEnv.__doc__ or "")}
+
+```python
+from clustersim.envs.vm_standard import standardisation
+from clustersim.traces.vm_like import VmLike
+
+fleets = [VmLike(machines=40)(seed) for seed in range(100)]
+env = gymnasium.make(
+    "clustersim.envs:clustersim/VmRescheduling-v0", source=fleets, mnl=20, standardise=standardisation(fleets)
+)
+```
+
+- **Episode.** A fleet and exactly `mnl` picks of a VM and a machine, fewer only where no VM can be moved any more. Then
+  the plan is carried out. With `every_s` and a life in which VMs come and go there are several plans in an episode.
+- **Action.** The rows of the VMs, then the rows of the machines; in turn only the ones or the others are legal. A
+  machine is legal where the VM has room and no anti-affinity set forbids it; on which NUMA node it lands, `landing`
+  says.
+- **Illegal actions** are answered with the first legal VM or with staying. With `illegal="penalty"` all machines are
+  shown as legal and an illegal one costs 5, as in the published variant.
+- **Reward.** The decrease of a cost, told below. For `fragments` the fragment rate falls by 8 flavours (128
+  cores) times the sum of rewards over the free cores, exactly.
+- **Rows.** Padding is 0 everywhere, and -1 in `machine_of_vm`. A VM keeps its row. `chosen` is 1 at the chosen VM.
+- **info.** `elapsed_s`, `fragment_rate` of the plan so far, `steps`, `moves`, and at the end `metrics`.
+- **One step per migration.** `clustersim.envs.vm_joint.JointAction(env)` takes `MultiDiscrete([vm_rows, pm_rows])`;
+  `vm_mask()` and `pm_mask(vm)` tell what is legal.
+
+{cleandoc(VmReschedulingSimulation.cost.__doc__ or "")}
+
+Ranges are those before `standardise`: then every column is centred and divided by its standard deviation.
+
+### machines, shape (pm_rows, {len(vm_columns.MACHINES)})
+
+{table(vm_columns.MACHINES)}
+
+### vms, shape (vm_rows, {len(vm_columns.VMS)})
+
+{table(vm_columns.VMS)}
+
+### state, shape ({len(vm_columns.STATE)},)
+
+{table(vm_columns.STATE)}
 
 ## `clustersim/ClusterControl-v0`
 
@@ -382,6 +438,62 @@ def control(name: str, folder: Path, title: str, command: str) -> str:
     )
 
 
+def vm(name: str, folder: Path, title: str, command: str) -> str:
+    """The page of a finished VM benchmark."""
+    summary = json.loads((folder / "summary.json").read_text())
+    if "axis" not in summary:
+        return compared(name, summary, title, command)
+    metrics = [MetricInfo(**info) for info in summary["metrics"]]
+    parts = [_markdown(columns) for info in shown(summary, metrics) for columns in over_values(summary, info)]
+    _vm_figure(name, summary)
+    seeds, axis = summary["seeds"], AXES[summary["axis"]]
+    over = "One run each."
+    if len(seeds) > 1:
+        over = (
+            f"Mean and 95 % confidence interval (Student t) over seeds {seeds[0]}-{seeds[-1]}; differences are to the "
+            f"same {axis.label}, paired by seed."
+        )
+    return f"""# {title}
+
+{" ".join([over, *summary["notes"]])}
+Trace `{summary["trace"]}`; written {datetime.now(UTC):%Y-%m-%d} at commit {_commit()}. How to read it:
+{_guide(summary)}.
+
+```
+{command}
+```
+
+![the same as a figure](../images/{name}.png)
+
+{axis.about_published}
+
+{f"{chr(10)}{chr(10)}".join(parts)}
+"""
+
+
+def _guide(summary: dict[str, Any]) -> str:
+    title, page = GUIDES[summary["scenario"]]
+    return f"[{title}](../{page})"
+
+
+def _vm_figure(name: str, summary: dict[str, Any]) -> None:
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    plots = (plot_rates, plot_seconds) if summary["axis"] == "mnl" else (plot_rates,)
+    drawing, panels = plt.subplots(
+        1, len(plots), figsize=(2 + 6 * len(plots), 4.6), squeeze=False, layout="constrained"
+    )
+    for ax, plot in zip(panels[0], plots, strict=True):
+        plot(ax, summary)
+    drawing.legend(*panels[0][0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
+    (HERE / "images").mkdir(exist_ok=True)
+    drawing.savefig(HERE / "images" / f"{name}.png", dpi=110)
+    plt.close(drawing)
+
+
 def dag(name: str, folder: Path, title: str, command: str) -> str:
     """The page of a finished DAG scheduling benchmark or sweep."""
     return compared(name, json.loads((folder / "summary.json").read_text()), title, command)
@@ -410,7 +522,7 @@ def compared(name: str, summary: dict[str, Any], title: str, command: str) -> st
 
 Mean and 95 % confidence interval (Student t) over {over}; differences and ratios are paired by {unit}.
 Trace `{Path(summary["trace"]).name}`; written {datetime.now(UTC):%Y-%m-%d} at commit {_commit()}. How to read it:
-[{GUIDES[summary["scenario"]]}](../{summary["scenario"]}.md).
+{_guide(summary)}.
 
 ```
 {command}
@@ -511,8 +623,8 @@ if __name__ == "__main__":
         (HERE / "results" / f"{page}.md").write_text(results(page, folder, title, command))
     elif sys.argv[1:2] == ["published"]:
         (HERE / "results" / "fgd-table.md").write_text(published(Path(sys.argv[2])))
-    elif sys.argv[1:2] in (["dag"], ["control"]):
-        write = dag if sys.argv[1] == "dag" else control
+    elif sys.argv[1:2] in (["dag"], ["control"], ["vm"]):
+        write = {"dag": dag, "control": control, "vm": vm}[sys.argv[1]]
         page, folder, title, command = sys.argv[2], Path(sys.argv[3]), *sys.argv[4:6]
         (HERE / "results").mkdir(exist_ok=True)
         (HERE / "results" / f"{page}.md").write_text(write(page, folder, title, command))

@@ -1,4 +1,4 @@
-"""A Gymnasium environment over any scenario: the learner plays one role, policies play the others."""
+"""A Gymnasium environment over any scenario: the learner plays one role or several, policies play the others."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ class CostedSimulation(Simulation, Protocol):
 
 
 class DecisionEnv(gymnasium.Env[Any, np.int64]):
-    """One step is one decision of the learner's role.
+    """One step is one decision of the learner's role, or of one of its roles.
 
     The reward is the decrease of the declared cost since the decision before, however much time has passed.
     `reset(seed=s)` plays the episode that a benchmark plays with seed s; later resets draw their seeds from it, and so
     does a reset whose episode would ask the learner nothing.
-    An illegal action never raises: it is answered with the role's wait candidate when that is legal, else with the
-    first legal candidate, flagged in `info["illegal_action"]` and counted in `info["illegal_actions"]`.
+    An illegal action never raises: it is answered with the wait candidate when that is legal, else with the first
+    legal candidate, flagged in `info["illegal_action"]` and counted in `info["illegal_actions"]`; it costs `penalty`.
 
     `info` holds the mask (`action_mask`), the seconds since the decision before (`elapsed_s`), the scenario's raw
     quantities (so that another reward can be computed), and at the end of an episode its `metrics`.
@@ -42,13 +42,19 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
     # RUF012 off: Gymnasium declares metadata as an instance variable, so ClassVar would be an error of its own.
     metadata: dict[str, Any] = {"render_modes": ["ansi", "rgb_array"], "render_fps": 4}  # noqa: RUF012
 
+    penalty = 0.0
+
     def __init__(
-        self, role: str, reward: str, others: Mapping[str, Policy] | None = None, render_mode: str | None = None
+        self,
+        role: str | tuple[str, ...],
+        reward: str,
+        others: Mapping[str, Policy] | None = None,
+        render_mode: str | None = None,
     ) -> None:
         if render_mode is not None and render_mode not in self.metadata["render_modes"]:
             raise ConfigError(f"render_mode is {render_mode!r}; choose one of {self.metadata['render_modes']} or None")
         self.render_mode = render_mode
-        self.role = role
+        self.roles = (role,) if isinstance(role, str) else role
         self.reward = reward
         self.others = dict(others or {})
         self._simulation: CostedSimulation | None = None
@@ -77,7 +83,7 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
 
     @abstractmethod
     def wait_candidate(self) -> int | None:
-        """The candidate that means waiting, if the role has one."""
+        """The candidate that means waiting, if the role that is asked has one."""
 
     def to_action(self, decision: Decision) -> NDArray[np.bool_]:
         """The decision's mask as a new mask over actions: callers keep masks past the next step."""
@@ -117,7 +123,8 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
             self._begin(None)
         else:
             raise ConfigError(
-                f"{_TRIES} episodes in a row ask nothing of role {self.role!r}; play another configuration"
+                f"{_TRIES} episodes in a row ask nothing of role {' or '.join(map(repr, self.roles))}; "
+                "play another configuration"
             )
         self._cost = self.simulation.cost(self.reward)
         return self.encode(self._decision), self._info(False)
@@ -135,6 +142,8 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
         self._decision = self._advance()
         cost = simulation.cost(self.reward)
         reward = self._cost - cost
+        if illegal:
+            reward -= self.penalty
         self._cost = cost
         observation = self.encode(self._decision)
         return observation, reward, self._decision is None, False, self._info(illegal)
@@ -147,7 +156,7 @@ class DecisionEnv(gymnasium.Env[Any, np.int64]):
 
     def _advance(self) -> Decision | None:
         control = self.simulation.control
-        while (decision := control.advance()) is not None and decision.role != self.role:
+        while (decision := control.advance()) is not None and decision.role not in self.roles:
             player = self.others.get(decision.role)
             if player is None:
                 raise ConfigError(

@@ -9,6 +9,7 @@ ENVIRONMENTS: dict[str, str] = {
     "clustersim/PodPacking-v0": "clustersim.envs.pod_packing:PodPackingEnv",
     "clustersim/DagScheduling-v0": "clustersim.envs.dag_scheduling:DagSchedulingEnv",
     "clustersim/DagDispatch-v0": "clustersim.envs.dag_scheduling:DagDispatchEnv",
+    "clustersim/VmRescheduling-v0": "clustersim.envs.vm_rescheduling:VmReschedulingEnv",
     "clustersim/ClusterControl-v0": "clustersim.envs.control_role:ClusterControlEnv",
 }
 """Gymnasium id -> entry point. The version goes up when rewards, observations or dynamics change."""

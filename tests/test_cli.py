@@ -236,7 +236,17 @@ def test_bench_writes_runs_summary_and_report(tmp_path: Path, capsys: pytest.Cap
         (policy, seed) for policy in ("fgd", "first-fit") for seed in (42, 43)
     ]
     summary = strict_json(tmp_path / "summary.json")
-    assert list(summary) == ["scenario", "trace", "config", "clustersim", "seeds", "policies", "reference", "paired"]
+    assert list(summary) == [
+        "scenario",
+        "trace",
+        "config",
+        "clustersim",
+        "seeds",
+        "policies",
+        "reference",
+        "paired",
+        "metrics",
+    ]
     assert (summary["scenario"], summary["trace"], summary["seeds"]) == ("pod-placement", "openb-like", [42, 43])
     assert (summary["reference"], list(summary["paired"])) == ("first-fit", ["fgd"])
     assert summary["config"]["nodes"] == 16

@@ -22,9 +22,11 @@ from gymnasium.utils.env_checker import check_env
 
 import clustersim.envs
 from clustersim.control import Decision
+from clustersim.envs.vm_standard import standardisation
 from clustersim.policy import run
 from clustersim.replica_sets import ReplicaSets
 from clustersim.traces import openb_like
+from clustersim.traces.vm_like import VmLike
 from clustersim.workload import PodWorkload
 
 
@@ -36,6 +38,7 @@ def small() -> PodWorkload:
 # Constructor arguments to check beside the defaults.
 SMALL = {"workload": small(), "nodes": 8, "rows": 11}
 REPLAY = {**SMALL, "mode": "replay", "arrival_speedup": 3000.0, "reward": "fragmentation"}
+FLEETS = [VmLike(5)(seed) for seed in range(12)]
 VARIANTS: dict[str, list[dict[str, Any]]] = {
     "clustersim/PodPlacement-v0": [
         SMALL,
@@ -56,6 +59,11 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
         {"noise": 0.3, "wait": True, "binding": "late", "slots": 3, "reward": "makespan"},
         {"max_jobs": 3, "node_rows": 9, "flat": True},
     ],
+    "clustersim/VmRescheduling-v0": [
+        {"source": VmLike(8, host_sets=4), "mnl": 6, "vm_rows": 130, "pm_rows": 11, "landing": "first"},
+        {"source": FLEETS, "mnl": 5, "standardise": standardisation(FLEETS), "flat": True, "reward": "fragment_rate"},
+        {"source": FLEETS, "mnl": 5, "illegal": "penalty", "every_s": 60.0, "horizon_s": 120.0, "delay_s": 5.0},
+    ],
     "clustersim/ClusterControl-v0": [
         {"learner": "placer", "duration_s": 300.0, "rows": 20},
         {"learner": "migrator", "duration_s": 600.0, "flat": True, "reward": "slo_miss"},
@@ -64,9 +72,12 @@ VARIANTS: dict[str, list[dict[str, Any]]] = {
 CASES = [(name, variant) for name in clustersim.envs.ENVIRONMENTS for variant in ({}, *VARIANTS.get(name, ()))]
 
 
+LONG = ("workload", "source", "standardise")  # too long for the name of a test
+
+
 def label(value: Any) -> str | None:
     if isinstance(value, dict):
-        return "-".join(str(v).replace(" ", "") for k, v in value.items() if k != "workload") or "defaults"
+        return "-".join(str(v).replace(" ", "") for k, v in value.items() if k not in LONG) or "defaults"
     return None
 
 
@@ -140,7 +151,8 @@ def test_stable_baselines3_finds_nothing_to_complain_about(name: str, variant: d
         if isinstance(env.observation_space, gymnasium.spaces.Dict):
             # A table is neither an image nor a vector; SB3's MultiInputPolicy flattens it, flat=True is for the rest.
             warnings.filterwarnings(
-                "ignore", message="Your observation (nodes|pods|tasks|edges|pairs|table) has an unconventional shape"
+                "ignore",
+                message="Your observation (nodes|pods|tasks|edges|pairs|table|machines|vms) has an unconventional",
             )
         check_for_sb3(env, warn=True)
 
@@ -246,7 +258,7 @@ def test_an_episode_is_what_a_benchmark_plays_with_that_seed(name: str, variant:
     for seed in range(42, 72):
         simulation = env.scenario.build(seed)
         player = FirstLegal()
-        run(simulation, {**env.others, env.role: player})
+        run(simulation, {**env.others, **dict.fromkeys(env.roles, player)})
         if player.decisions == 0:  # nothing is asked with this seed; reset goes on to another episode
             continue
         _, info = env.reset(seed=seed)

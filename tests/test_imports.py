@@ -19,7 +19,7 @@ FOLDERS = ("clustersim", "baselines", "traces", "envs", "agents")
 HEIGHT = {"clustersim": 0, "baselines": 1, "traces": 1, "envs": 2, "agents": 3, "front": 4}
 """The layers from the bottom up; `front` is what may import everything."""
 
-FRONT = ("clustersim/__main__.py", "clustersim/cli.py", "clustersim/bench/")
+FRONT = ("clustersim/__main__.py", "clustersim/cli", "clustersim/bench/")
 
 HOME = {
     "torch": {"agents"},
@@ -106,7 +106,8 @@ def layer_of_module(module: str) -> str | None:
         return None
     if len(parts) > 1 and parts[1] in ("baselines", "traces", "envs", "agents"):
         return parts[1]
-    return "front" if len(parts) > 1 and parts[1] in ("cli", "bench", "__main__") else "clustersim"
+    front = len(parts) > 1 and parts[1].startswith(("cli", "bench", "__main__"))
+    return "front" if front else "clustersim"
 
 
 def wrong_arrow(arrow: Import) -> bool:
@@ -123,7 +124,7 @@ def outside_its_home(arrow: Import) -> bool:
     if library not in HOME:
         return False
     path = arrow.path
-    part = "bench" if path.startswith("clustersim/bench/") else "cli" if path == "clustersim/cli.py" else None
+    part = "bench" if path.startswith("clustersim/bench/") else "cli" if path.startswith("clustersim/cli") else None
     part = part or path.split("/")[0]
     return part not in HOME[library] | (LAZY_HOME.get(library, set()) if arrow.lazy else set())
 

@@ -18,6 +18,8 @@ from clustersim.replica_sets import ReplicaSets
 from clustersim.scenarios.control_roles import ROLES
 from clustersim.traces import openb_like
 from clustersim.traces.control_load import control_source
+from clustersim.traces.vm_drift import Drifting
+from clustersim.traces.vm_like import VmLike
 
 
 def dags(seed: int) -> DagWorkload:
@@ -34,6 +36,10 @@ EXAMPLES: dict[str, tuple[Any, dict[str, Any]]] = {
     "pod-placement": (openb_like(1, nodes=10, days=1), {"mode": "replay"}),
     "pod-packing": (ReplicaSets(8, 4, usage=1.0), {}),
     "dag-scheduling": (dags, {}),
+    "vm-rescheduling": (
+        Drifting(VmLike(machines=10), turnover_s=300.0, horizon_s=120.0),
+        {"mnl": 6, "delay_s": 5.0, "every_s": 60.0, "horizon_s": 120.0, "takes_time": True},
+    ),
     "cluster-control": (control_source("small", duration_s=300.0), {"power": PowerConfig(oversubscription=0.25)}),
 }
 """The first argument of each scenario, and the options that let all its policies and teams play."""

@@ -1,8 +1,8 @@
-"""The figures of the report: a dot plot per main metric, and a line chart per series."""
+"""The figures of reports: a dot plot per main metric, a line chart per series, means over a number that is varied."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -97,6 +97,44 @@ def line_chart(points: pd.DataFrame, policies: Sequence[str]) -> go.Figure:
     # Above the plot, where it covers no data and grows by rows on a narrow screen.
     figure.update_layout(legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"})
     return styled(figure, height=420 + 8 * len(policies), showlegend=True)
+
+
+def interval_chart(
+    lines: Mapping[str, Sequence[tuple[float, dict[str, Any] | None]]], factor: float = 1.0
+) -> go.Figure:
+    """Means over a number, with their 95 % intervals as bands; policy -> (number, estimate), None where undefined."""
+    names, style = short_names(list(lines)), looks(lines)
+    figure = go.Figure()
+    for policy, line in lines.items():
+        points = [
+            (value, found["mean"] * factor, [end if end is None else end * factor for end in found["ci95"]])
+            for value, found in line
+            if found is not None
+        ]
+        x, look = [value for value, _, _ in points], style[policy]
+        if points and all(low is not None for _, _, (low, _) in points):
+            figure.add_scatter(
+                x=x + x[::-1],
+                y=[high for _, _, (_, high) in points] + [low for _, _, (low, _) in points[::-1]],
+                fill="toself",
+                fillcolor=look.translucent(0.15),
+                line={"width": 0},
+                mode="lines",
+                hoverinfo="skip",
+                legendgroup=policy,
+                showlegend=False,
+            )
+        figure.add_scatter(
+            x=x,
+            y=[mean for _, mean, _ in points],
+            mode="lines+markers",
+            line={"color": look.colour, "dash": look.dash, "width": 2},
+            marker={"symbol": look.symbol, "size": 7},
+            name=names[policy],
+            legendgroup=policy,
+        )
+    figure.update_layout(legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"})
+    return styled(figure, height=440 + 8 * len(lines), showlegend=True)
 
 
 def quartiles_on_common_grid(

@@ -56,7 +56,8 @@ def units(summary: dict[str, Any]) -> tuple[str, list[Any]]:
 def comparison(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> list[Column]:
     """Policy | mean ± half interval per metric, main ones with their paired difference | decisions per second.
 
-    Where the summary has `steps`, the first main metric also shows each policy's paired difference to the one above.
+    Decisions per second are left away where the summary says `"speeds": false`. Where it has `steps`, the first
+    main metric also shows each policy's paired difference to the one above.
     """
     policies = ranked(summary, metrics)
     names = short_names(policies)
@@ -67,6 +68,8 @@ def comparison(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> list[C
             columns.append(_differences(info, summary, policies, names[summary["reference"]]))
         if info == main_metrics(metrics)[0] and "steps" in summary:
             columns.append(_steps(info, summary, policies))
+    if not summary.get("speeds", True):
+        return columns
     speeds = [summary["policies"][policy].get(DECISIONS_PER_S.name) for policy in policies]
     texts = tuple(Cell(ABSENT if speed is None else f"{speed['mean']:,.0f}") for speed in speeds)
     return [*columns, Column((DECISIONS_PER_S.label, ""), texts)]

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-import hashlib
 import math
 import time
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
-import numpy as np
-
+from clustersim.bench.checksum import checksum
 from clustersim.bench.control_lines import lines_of
 from clustersim.bench.control_story import story_of
 from clustersim.bench.control_teams import SCENARIO, make_team
 from clustersim.bench.runs import JSON, Experiment, RunResult, Series
-from clustersim.control_workload import ControlWorkload
 from clustersim.errors import TraceError
 from clustersim.interference import Interference
 from clustersim.meters import SiteSeries, constant_site
@@ -111,23 +107,3 @@ def _site(zone: str) -> SiteSeries:
     return read_site(
         folder, zone, 2024, price_usd_mwh=float(usual.price_usd_mwh[0]), wet_bulb_c=float(usual.wet_bulb_c[0])
     )
-
-
-def checksum(workload: ControlWorkload) -> str:
-    """Sixteen hexadecimal digits that change when anything of the workload does."""
-    digest = hashlib.sha256()
-
-    def take(value: Any) -> None:
-        if isinstance(value, np.ndarray):
-            digest.update(value.tobytes())
-        elif is_dataclass(value):
-            for column in fields(value):
-                take(getattr(value, column.name))
-        elif isinstance(value, tuple):
-            for part in value:
-                take(part)
-        else:
-            digest.update(repr(value).encode())
-
-    take(workload)
-    return digest.hexdigest()[:16]

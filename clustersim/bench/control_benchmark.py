@@ -1,9 +1,7 @@
-"""A whole cluster control benchmark: execute, summarise, write the files, print the table."""
+"""A whole cluster control benchmark: the comparison of its teams, and what the cluster of the best ones was like."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -11,22 +9,29 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from clustersim.bench.atomic import write_atomically
+from clustersim.bench.benchmark import Compared, run_benchmark
 from clustersim.bench.comparison import ranked, short_names
 from clustersim.bench.control_bench import ControlBench
 from clustersim.bench.control_charts import story_chart
 from clustersim.bench.control_metrics import METRICS, TERMINAL
 from clustersim.bench.control_story import Story, is_story, stories
 from clustersim.bench.control_teams import canonical
-from clustersim.bench.execution import execute
-from clustersim.bench.progress import BarProgress, Progress
+from clustersim.bench.progress import Progress
 from clustersim.bench.report import Drawing, report_html
-from clustersim.bench.statistics import require_reference, summary
-from clustersim.bench.store import RunStore
-from clustersim.bench.table import print_table
 
 MOST_STORIES = 8
 """Teams whose cluster is drawn over time, the best first: a page with more of them would be slow."""
+
+
+class ComparedTeams(Compared):
+    """The comparison, with figures of the cluster over time."""
+
+    def page(
+        self, summary: dict[str, Any], runs: pd.DataFrame, series: pd.DataFrame, command_line: str, written: datetime
+    ) -> str:
+        drawings = story_drawings(stories(series), ranked(summary, self.metrics)[:MOST_STORIES])
+        lines = series[~is_story(series)]
+        return report_html(summary, runs, lines, self.metrics, command_line, written, drawings)
 
 
 def run_control(
@@ -40,25 +45,10 @@ def run_control(
     console: Console,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Do what is missing in `out`, write runs, series, summary and report there, print the table; the summary.
-
-    `console` gets the results; `progress` defaults to a bar on stderr. Raises ConfigError, ResultsError or Interrupted.
-    """
+    """The benchmark of some teams, as `run_benchmark` does it."""
     experiment = bench.experiment(tuple(map(canonical, policies)), seeds)
-    reference = canonical(reference)
-    require_reference(experiment, reference)
-    runs = execute(experiment, RunStore(out, experiment), jobs, BarProgress() if progress is None else progress)
-    series = pd.read_parquet(out / "series.parquet")
-    result = summary(experiment, runs, reference) | {"metrics": [asdict(info) for info in METRICS]}
-    drawings = story_drawings(stories(series), ranked(result, METRICS)[:MOST_STORIES])
-    page = report_html(
-        result, runs, series[~is_story(series)], METRICS, command_line, datetime.now().astimezone(), drawings
-    )
-    write_atomically(out / "summary.json", json.dumps(result, indent=1, allow_nan=False).encode())
-    write_atomically(out / "report.html", page.encode())
-    print_table(result, TERMINAL, console)
-    console.print(f"report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
-    return result
+    view = ComparedTeams(METRICS, TERMINAL)
+    return run_benchmark(experiment, out, jobs, canonical(reference), view, command_line, console, progress)
 
 
 def story_drawings(found: dict[str, Story], policies: list[str]) -> list[Drawing]:

@@ -1,9 +1,8 @@
-"""A whole DAG scheduling benchmark: execute, summarise, write the files, print the table."""
+"""A whole DAG scheduling benchmark: the comparison of its schedulers, by seed or by job, with Gantt charts."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from itertools import pairwise
 from pathlib import Path
@@ -12,17 +11,49 @@ from typing import Any
 import pandas as pd
 from rich.console import Console
 
-from clustersim.bench.atomic import write_atomically
+from clustersim.bench.benchmark import run_benchmark
 from clustersim.bench.comparison import main_metrics, ranked, short_names
 from clustersim.bench.dag_gantt import MOST_BARS, gantt, is_schedule, schedules
 from clustersim.bench.dag_scheduling import DagBench
-from clustersim.bench.execution import execute
-from clustersim.bench.progress import BarProgress, Progress
+from clustersim.bench.metrics import MetricInfo
+from clustersim.bench.progress import Progress
 from clustersim.bench.report import Drawing, report_html
 from clustersim.bench.runs import Experiment
 from clustersim.bench.statistics import estimate, require_reference, summary
-from clustersim.bench.store import RunStore
 from clustersim.bench.table import print_table
+
+
+@dataclass(frozen=True)
+class ComparedSchedules:
+    """The comparison, with Gantt charts."""
+
+    bench: DagBench
+    policies: tuple[str, ...]
+
+    @property
+    def metrics(self) -> tuple[MetricInfo, ...]:
+        return self.bench.metrics(self.policies)
+
+    def require(self, experiment: Experiment, reference: str) -> None:
+        require_reference(experiment, reference)
+
+    def summary(self, experiment: Experiment, runs: pd.DataFrame, reference: str) -> dict[str, Any]:
+        judged = values_to_judge(self.bench, runs)
+        result = summary_of(self.bench, experiment, judged, reference)
+        if len(experiment.policies) > 2:
+            ranking = main_metrics(self.metrics)[0]
+            result["steps"] = steps(judged, ranked(result, self.metrics), ranking.name)
+        return result | {"metrics": [asdict(info) for info in self.metrics]}
+
+    def page(
+        self, summary: dict[str, Any], runs: pd.DataFrame, series: pd.DataFrame, command_line: str, written: datetime
+    ) -> str:
+        judged, lines = values_to_judge(self.bench, runs), series[~is_schedule(series)]
+        charts = _charts(self.bench, runs, series, ranked(summary, self.metrics))
+        return report_html(summary, judged, lines, self.metrics, command_line, written, charts)
+
+    def show(self, summary: dict[str, Any], console: Console) -> None:
+        print_table(summary, self.metrics, console)
 
 
 def run_dag(
@@ -36,42 +67,9 @@ def run_dag(
     console: Console,
     progress: Progress | None = None,
 ) -> dict[str, Any]:
-    """Do what is missing in `out`, write runs, series, summary and report there, print the table; the summary.
-
-    `console` gets the results; `progress` defaults to a bar on stderr. Raises ConfigError, ResultsError or Interrupted.
-    """
-    experiment = bench.experiment(policies, seeds)
-    require_reference(experiment, reference)
-    runs = execute(experiment, RunStore(out, experiment), jobs, BarProgress() if progress is None else progress)
-    result = write_results(bench, experiment, runs, out, reference, command_line)
-    print_table(result, bench.metrics(policies), console)
-    console.print(f"report: {out / 'report.html'}", markup=False, highlight=False, soft_wrap=True)
-    return result
-
-
-def write_results(
-    bench: DagBench, experiment: Experiment, runs: pd.DataFrame, out: Path, reference: str, command_line: str
-) -> dict[str, Any]:
-    """Summary and report of a folder in which all runs are done; the summary."""
-    judged = values_to_judge(bench, runs)
-    metrics = bench.metrics(experiment.policies)
-    result = summary_of(bench, experiment, judged, reference)
-    if len(experiment.policies) > 2:
-        result["steps"] = steps(judged, ranked(result, metrics), main_metrics(metrics)[0].name)
-    result["metrics"] = [asdict(info) for info in metrics]
-    series = pd.read_parquet(out / "series.parquet")
-    page = report_html(
-        result,
-        judged,
-        series[~is_schedule(series)],
-        metrics,
-        command_line,
-        datetime.now().astimezone(),
-        _charts(bench, runs, series, ranked(result, metrics)),
-    )
-    write_atomically(out / "summary.json", json.dumps(result, indent=1, allow_nan=False).encode())
-    write_atomically(out / "report.html", page.encode())
-    return result
+    """The benchmark of some schedulers, as `run_benchmark` does it."""
+    experiment, view = bench.experiment(policies, seeds), ComparedSchedules(bench, policies)
+    return run_benchmark(experiment, out, jobs, reference, view, command_line, console, progress)
 
 
 def values_to_judge(bench: DagBench, runs: pd.DataFrame) -> pd.DataFrame:

@@ -14,7 +14,8 @@ import pandas as pd
 from rich.console import Console
 
 from clustersim.bench.atomic import write_atomically
-from clustersim.bench.dag_benchmark import values_to_judge, write_results
+from clustersim.bench.benchmark import write_results
+from clustersim.bench.dag_benchmark import ComparedSchedules, values_to_judge
 from clustersim.bench.dag_sweep import DagSweep, SweepStore
 from clustersim.bench.dag_sweep_report import print_sweep, sweep_html
 from clustersim.bench.dag_sweep_totals import totals
@@ -52,7 +53,9 @@ def run_sweep(
         bench = sweep.benches[label]
         tables[value] = execute(part, store.parts[label], 1, Progress())
         judged[value] = values_to_judge(bench, tables[value])
-        summaries.append(write_results(bench, part, tables[value], out / label, reference, command_line))
+        summaries.append(
+            write_results(part, tables[value], out / label, reference, ComparedSchedules(bench, policies), command_line)
+        )
     metrics = next(iter(sweep.benches.values())).metrics(policies)
     main = [info for info in metrics if info.main]
     result: dict[str, Any] = {

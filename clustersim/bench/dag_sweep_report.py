@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +11,11 @@ from typing import Any, Literal
 import plotly.graph_objects as go
 from rich.console import Console
 
-from clustersim.bench.charts import styled
+from clustersim.bench.charts import interval_chart
 from clustersim.bench.comparison import Cell, Column, difference_cells, mean_cells, short_names, units
 from clustersim.bench.metrics import MetricInfo
-from clustersim.bench.page import facts, html_table, note, page, plot
-from clustersim.bench.palette import looks
+from clustersim.bench.page import html_table, note, page, plot
+from clustersim.bench.report import what_was_run
 from clustersim.bench.table import print_columns, print_lines
 
 AXES = {
@@ -88,65 +87,26 @@ def sweep_columns(summary: dict[str, Any], section: Section) -> list[Column]:
 
 def sweep_chart(summary: dict[str, Any], section: Section) -> go.Figure:
     """One line per policy with the band of its 95 % confidence interval."""
-    policies = _policies(summary)
-    names, style = short_names(policies), looks(policies)
-    factor = section.info.factor if section.kind == "mean" else 1.0
-    figure = go.Figure()
-    for policy in policies:
-        points = [
-            (value, found["mean"] * factor, [end if end is None else end * factor for end in found["ci95"]])
-            for value, found in zip(summary["values"], estimates_of(summary, section, policy), strict=True)
-            if found is not None
-        ]
-        x, look = [value for value, _, _ in points], style[policy]
-        if points and all(low is not None for _, _, (low, _) in points):
-            figure.add_scatter(
-                x=x + x[::-1],
-                y=[high for _, _, (_, high) in points] + [low for _, _, (low, _) in points[::-1]],
-                fill="toself",
-                fillcolor=look.translucent(0.15),
-                line={"width": 0},
-                mode="lines",
-                hoverinfo="skip",
-                legendgroup=policy,
-                showlegend=False,
-            )
-        figure.add_scatter(
-            x=x,
-            y=[mean for _, mean, _ in points],
-            mode="lines+markers",
-            line={"color": look.colour, "dash": look.dash, "width": 2},
-            marker={"symbol": look.symbol, "size": 7},
-            name=names[policy],
-            legendgroup=policy,
-        )
+    lines = {
+        policy: list(zip(summary["values"], estimates_of(summary, section, policy), strict=True))
+        for policy in _policies(summary)
+    }
+    figure = interval_chart(lines, section.info.factor if section.kind == "mean" else 1.0)
     axis = {"title": AXES[summary["sweep"]], "tickvals": summary["values"], "automargin": True}
     if summary["sweep"] in DOUBLING and min(summary["values"]) > 0:
         axis |= {"type": "log", "ticktext": [f"{value:g}" for value in summary["values"]]}
     figure.update_xaxes(**axis)
-    figure.update_yaxes(title=section.axis, automargin=True)
-    figure.update_layout(legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"})
-    return styled(figure, height=440 + 8 * len(policies), showlegend=True)
+    return figure.update_yaxes(title=section.axis, automargin=True)
 
 
 def sweep_html(
     summary: dict[str, Any], metrics: Sequence[MetricInfo], labels: Sequence[str], command_line: str, written: datetime
 ) -> str:
     """The page; `labels` are the folders of the single values, whose reports it links to."""
-    unit, values = units(summary)
-    texts = {
-        "scenario": summary["scenario"],
-        "trace": summary["trace"],
-        "sweep": f"{summary['sweep']}: {', '.join(f'{value:g}' for value in summary['values'])}",
-        f"{unit}s": f"{len(values)}: {', '.join(map(str, values))}",
-        "policies": ", ".join(_policies(summary)),
-        "reference": summary["reference"],
-        "clustersim": summary["clustersim"],
-        "written": written.strftime("%Y-%m-%d %H:%M %Z").strip(),
-    }
+    values = f"{summary['sweep']}: {', '.join(f'{value:g}' for value in summary['values'])}"
     links = ", ".join(f'<a href="{escape(label)}/report.html">{escape(label)}</a>' for label in labels)
     body = [
-        facts(texts, command_line, [f"{key} = {json.dumps(value)}" for key, value in summary["config"].items()]),
+        what_was_run(summary, command_line, written, {"sweep": values}),
         f'<p class="note">Tables of all metrics and Gantt charts for each value: {links}</p>',
         note("Bands, ± and [low, high] are 95 % Student-t confidence intervals."),
     ]

@@ -83,24 +83,24 @@ def grid_of(
     )
 
 
-def number_list(name: str, text: str, kind: Callable[[str], Number]) -> tuple[Number, ...]:
-    """The positive numbers in a comma-separated text; `kind` is int or float, `name` is for errors."""
+def number_list(name: str, text: str, kind: Callable[[str], Number], positive: bool = True) -> tuple[Number, ...]:
+    """The numbers in a comma-separated text, each once; `kind` is int or float, `name` is for errors."""
     parts = [part.strip() for part in text.split(",") if part.strip()]
     example = "4,8,16" if kind is int else "0.9,1.05"
     if not parts:
         raise ConfigError(f"{name} is empty; give a comma-separated list such as {example}")
-    values = tuple(_number(name, part, kind, example) for part in parts)
+    values = tuple(_number(name, part, kind, example, positive) for part in parts)
     _require_distinct(name, values)
     return values
 
 
-def _number(name: str, text: str, kind: Callable[[str], Number], example: str) -> Number:
+def _number(name: str, text: str, kind: Callable[[str], Number], example: str, positive: bool) -> Number:
     try:
         value = kind(text)
     except ValueError:
         what = "whole number" if kind is int else "number"
         raise ConfigError(f"{name} holds {text!r}, which is no {what}; give a list such as {example}") from None
-    if not 0 < value < float("inf"):
+    if positive and not 0 < value < float("inf"):
         raise ConfigError(f"{name} holds {text}; every value has to be positive and finite")
     return value
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from html import escape
 from typing import Any
@@ -43,10 +43,10 @@ def report_html(
     ]
     figures += more
     body = [
-        _what_was_run(summary, command_line, written),
+        what_was_run(summary, command_line, written),
         "<h2>Results</h2>",
         html_table(comparison(summary, metrics)),
-        note(_table_note(summary, metrics)),
+        note(table_note(summary, metrics)),
         "<h2>Figures</h2>",
     ]
     for index, (heading, text, figure) in enumerate(figures):
@@ -54,7 +54,10 @@ def report_html(
     return page(f"{summary['scenario']} on {summary['trace']}", body)
 
 
-def _what_was_run(summary: dict[str, Any], command_line: str, written: datetime) -> str:
+def what_was_run(
+    summary: dict[str, Any], command_line: str, written: datetime, more: Mapping[str, str] | None = None
+) -> str:
+    """The list at the top of a page; `more` adds entries, or says one in other words."""
     unit, values = units(summary)
     texts = {
         "scenario": summary["scenario"],
@@ -62,13 +65,14 @@ def _what_was_run(summary: dict[str, Any], command_line: str, written: datetime)
         f"{unit}s": f"{len(values)}: {', '.join(map(str, values))}",
         "policies": ", ".join(summary["policies"]),
         "reference": summary["reference"],
+        **(more or {}),
         "clustersim": summary["clustersim"],
         "written": written.strftime("%Y-%m-%d %H:%M %Z").strip(),
     }
     return facts(texts, command_line, [f"{key} = {json.dumps(value)}" for key, value in summary["config"].items()])
 
 
-def _table_note(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> str:
+def table_note(summary: dict[str, Any], metrics: Sequence[MetricInfo]) -> str:
     ranking = main_metrics(metrics)[0]
     text = f"Best first by {ranking.label} ({ranking.better} is better). "
     unit, values = units(summary)

@@ -6,6 +6,7 @@ import resource
 import time
 from collections.abc import Generator, Iterator
 from dataclasses import dataclass, fields
+from functools import partial
 from importlib.util import find_spec
 
 import numpy as np
@@ -18,12 +19,17 @@ from clustersim.baselines.registry import policy
 from clustersim.envs.base import DecisionEnv
 from clustersim.envs.dag_scheduling import DagSchedulingEnv
 from clustersim.envs.pod_placement import PodPlacementEnv
-from clustersim.policy import random_legal, run
+from clustersim.envs.vm_joint import JointAction
+from clustersim.envs.vm_rescheduling import VmReschedulingEnv
+from clustersim.envs.vm_sources import Lives
+from clustersim.policy import RandomPolicy, random_legal, run
 from clustersim.scenarios.cluster_control import ClusterControl
 from clustersim.scenarios.dag_scheduling import ASSIGN, ORDER, DagScheduling
 from clustersim.scenarios.pod_placement import PodPlacement
 from clustersim.scenarios.pod_world import PLACE
+from clustersim.scenarios.vm_rescheduling import PICK_PM, PICK_VM, VmRescheduling
 from clustersim.traces.dag_sources import DagSource
+from clustersim.vm_fleet import Snapshot
 from clustersim.workload import PodWorkload
 
 SIZES = (16, 100, 1000)
@@ -87,6 +93,25 @@ def measure_control(scenario: ClusterControl, seconds: float = 2.0) -> Iterator[
         per_s = measurement(scenario, seconds)
         bare = (before + bare_timeouts_per_s()) / 2
         yield Measurement(what, nodes, per_s, per_s / bare)
+
+
+def measure_rescheduling(fleet: Snapshot, mnl: int = 50, seconds: float = 2.0) -> Iterator[Measurement]:
+    """Decisions of VM rescheduling at random, then environment steps, one decision each, then whole migrations.
+
+    Other than above building a simulation and resetting the environment, every `mnl` migrations, are counted. A
+    migration is a step of `JointAction`, after a look at both masks.
+    """
+    for what, measurement in (
+        ("vm simulation", _picks_per_s),
+        ("vm environment", _vm_steps_per_s),
+        ("vm environment, copy=False", partial(_vm_steps_per_s, copy=False)),
+        ("vm environment, migrations", _migrations_per_s),
+    ):
+        measurement(fleet, mnl, 0.0)  # compiles the kernels
+        before = bare_timeouts_per_s()
+        per_s = measurement(fleet, mnl, seconds)
+        bare = (before + bare_timeouts_per_s()) / 2
+        yield Measurement(what, len(fleet.machines), per_s, per_s / bare)
 
 
 def bare_timeouts_per_s(count: int = 200_000) -> float:
@@ -197,6 +222,48 @@ def _steps_per_s(workload: PodWorkload, nodes: int, seconds: float) -> float:
 
 def _dag_steps_per_s(instances: DagSource, seconds: float) -> float:
     return _random_steps_per_s(DagSchedulingEnv(instances, assign=EftAssign(open_only=True)), seconds)
+
+
+def _picks_per_s(fleet: Snapshot, mnl: int, seconds: float) -> float:
+    scenario = VmRescheduling(Lives([fleet]), mnl=mnl)
+    player = RandomPolicy()
+    decisions, seed = 0, 0
+    start_s = time.perf_counter()
+    while decisions == 0 or time.perf_counter() - start_s < seconds:
+        decisions += run(scenario.build(seed), {PICK_VM: player, PICK_PM: player})
+        seed += 1
+    return decisions / (time.perf_counter() - start_s)
+
+
+def _vm_steps_per_s(fleet: Snapshot, mnl: int, seconds: float, copy: bool = True) -> float:
+    env = VmReschedulingEnv([fleet], mnl=mnl, copy=copy)
+    rng = np.random.default_rng(0)
+    steps, seed = 0, 0
+    start_s = time.perf_counter()
+    while steps == 0 or time.perf_counter() - start_s < seconds:
+        env.reset(seed=seed)
+        over = False
+        while not over:
+            _, _, over, _, _ = env.step(random_legal(env.action_masks(), rng.random()))
+            steps += 1
+        seed += 1
+    return steps / (time.perf_counter() - start_s)
+
+
+def _migrations_per_s(fleet: Snapshot, mnl: int, seconds: float) -> float:
+    env = JointAction(VmReschedulingEnv([fleet], mnl=mnl))
+    rng = np.random.default_rng(0)
+    steps, seed = 0, 0
+    start_s = time.perf_counter()
+    while steps == 0 or time.perf_counter() - start_s < seconds:
+        env.reset(seed=seed)
+        over = False
+        while not over:
+            vm = random_legal(env.vm_mask(), rng.random())
+            _, _, over, _, _ = env.step((vm, random_legal(env.pm_mask(vm), rng.random())))
+            steps += 1
+        seed += 1
+    return steps / (time.perf_counter() - start_s)
 
 
 def _random_steps_per_s(env: DecisionEnv, seconds: float) -> float:

@@ -121,7 +121,7 @@ class VmReschedulingSimulation:
         self._serial = [0] * state.rows
         self._empty_rows = list(range(len(snapshot), state.rows))
         heapify(self._empty_rows)
-        self.draft = Draft(state.copy(), scenario.mnl)
+        self.draft = Draft(state, scenario.mnl)  # of its own from the first call on
         self._pick_vm = Role(PICK_VM, "rescheduler", state.rows, self.draft, self._legal_vms)
         self._pick_pm = Role(PICK_PM, "rescheduler", state.machines, self.draft, self._legal_machines)
         self._place = Role(PLACE_VM, "placer", state.machines, FleetOnly(state), self._legal_places)
@@ -209,8 +209,7 @@ class VmReschedulingSimulation:
     def _plan_is_ready(self) -> None:
         moves = self.draft.moves
         self.log.add(self.env.now, READY, self.calls - 1, -1, len(moves))
-        serial = self._serial_at_call
-        self._carry_out.start([(Tenant(move.vm, serial[move.vm]), move) for move in moves])
+        self._carry_out.start(moves, self._serial_at_call)
 
     def _carried_out(self) -> None:
         self._busy = False
