@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shlex
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated, Literal
@@ -394,7 +396,7 @@ class TrainPodPlacement:
         columns = (BarColumn(bar_width=20), done, TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
         with Progress(*columns, console=Console(stderr=True)) as bar:
             task = bar.add_task("", total=self.config.steps, note="")
-            try:
+            with _checkpoint_kept(self.out):
                 train(
                     load(self.trace, self.workload),
                     self.config,
@@ -403,8 +405,6 @@ class TrainPodPlacement:
                     description={"command": command_line, "trace": self.trace, "workload": self.workload},
                     progress=lambda done, note: bar.update(task, completed=min(done, self.config.steps), note=note),
                 )
-            except KeyboardInterrupt:
-                raise KeyboardInterrupt(f"interrupted, checkpoint kept in {self.out}; --resume goes on") from None
         BenchPodPlacement(
             trace=self.trace,
             workload=self.workload,
@@ -432,7 +432,7 @@ class TrainPodPacking:
         if self.evaluation_seeds < 0:
             raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 0")
         try:
-            train(self.config, self.out, command_line, progress=lambda line: print(line, file=sys.stderr, flush=True))
+            train(self.config, self.out, command_line, progress=_tell)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"interrupted, the best agent so far is kept in {self.out}") from None
         if self.evaluation_seeds:
@@ -458,7 +458,7 @@ class TrainDagScheduling:
         if self.evaluation_seeds < 0:
             raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 0")
         try:
-            train(self.config, self.out, command_line, progress=lambda line: print(line, file=sys.stderr, flush=True))
+            train(self.config, self.out, command_line, progress=_tell)
         except KeyboardInterrupt:
             raise KeyboardInterrupt(f"interrupted, the best agent so far is kept in {self.out}") from None
         if self.evaluation_seeds:
@@ -499,16 +499,8 @@ class TrainClusterControl:
             raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 0")
         for team in (self.config.tutors, *self.evaluate):  # before an hour of training, not after
             make_team(team)
-        try:
-            train_control(
-                self.config,
-                self.out,
-                command_line,
-                resume=self.resume,
-                progress=lambda line: print(line, file=sys.stderr, flush=True),
-            )
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"interrupted, checkpoint kept in {self.out}; --resume goes on") from None
+        with _checkpoint_kept(self.out):
+            train_control(self.config, self.out, command_line, resume=self.resume, progress=_tell)
         if self.evaluation_seeds:
             config, tutors, team = self.config, parse_joint(self.config.tutors), str(self.out)
             if config.marl.roles:
@@ -546,16 +538,8 @@ class TrainVmRescheduling:
 
         if self.evaluation_seeds < 0:
             raise ConfigError(f"--evaluation-seeds is {self.evaluation_seeds}; it has to be at least 0")
-        try:
-            train(
-                self.config,
-                self.out,
-                command_line,
-                resume=self.resume,
-                progress=lambda line: print(line, file=sys.stderr, flush=True),
-            )
-        except KeyboardInterrupt:
-            raise KeyboardInterrupt(f"interrupted, checkpoint kept in {self.out}; --resume goes on") from None
+        with _checkpoint_kept(self.out):
+            train(self.config, self.out, command_line, resume=self.resume, progress=_tell)
         if self.evaluation_seeds:
             BenchVmRescheduling(
                 machines=self.evaluation_machines,
@@ -737,6 +721,19 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"clustersim: {interrupt or 'interrupted'}", file=sys.stderr)
         return 130
     return 0
+
+
+@contextmanager
+def _checkpoint_kept(out: Path) -> Iterator[None]:
+    """Say how to go on with a training that is interrupted."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise KeyboardInterrupt(f"interrupted, checkpoint kept in {out}; --resume goes on") from None
+
+
+def _tell(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
 
 
 def _require_agents_extra() -> None:

@@ -31,7 +31,7 @@ def look_at(pm, need, room):  # type: ignore[no-untyped-def]
                     bits |= 1 << k
             if double[s] and bits != 3:
                 bits = 0
-        fitting[s] += (bits > 0) - (fits[s, pm] > 0)
+        fitting[s] += int(bits > 0) - int(fits[s, pm] > 0)
         fits[s, pm] = bits
 
 

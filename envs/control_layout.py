@@ -16,7 +16,7 @@ from clustersim.envs.control_columns_pods import NEED, REQUEST, place_table
 from clustersim.envs.control_columns_row import ROW
 from clustersim.envs.control_columns_service import SERVICE
 from clustersim.envs.control_columns_zone import ZONE
-from clustersim.envs.encoding import TableEncoder
+from clustersim.envs.encoding import TableEncoder, one_vector
 from clustersim.scenarios.control_roles import (
     CAPPER,
     CAPPER_CANDIDATES,
@@ -96,8 +96,7 @@ class Layout:
 
 def joined(blocks: Sequence[TableEncoder]) -> Box:
     """The space of the blocks one after the other."""
-    low, high = (np.concatenate([getattr(block.space, side) for block in blocks]) for side in ("low", "high"))
-    return Box(low, high, dtype=np.float32)
+    return one_vector(block.space for block in blocks)
 
 
 def role_and_index(agent: str) -> tuple[str, int]:

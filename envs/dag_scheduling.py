@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Discrete
+from gymnasium.spaces import Discrete
 from numpy.typing import NDArray
 
 from clustersim.baselines.eft import EftAssign
@@ -16,6 +16,7 @@ from clustersim.control import Decision
 from clustersim.dags import DagWorkload
 from clustersim.envs.base import DecisionEnv
 from clustersim.envs.dag_observer import Arrays, DagObserver
+from clustersim.envs.encoding import one_vector
 from clustersim.envs.rendering import heat_map, text_map
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy
@@ -72,12 +73,7 @@ class DagEnv(DecisionEnv):
         self._seen: Arrays = {}
         space = self._observer.space
         self._parts = tuple(space)  # in the order of the space, which sorts names
-        self.observation_space: gymnasium.Space[Any] = space
-        if flat:
-            low, high = (
-                np.concatenate([getattr(part, side).ravel() for part in space.values()]) for side in ("low", "high")
-            )
-            self.observation_space = Box(low, high, dtype=np.float32)
+        self.observation_space: gymnasium.Space[Any] = one_vector(space.values()) if flat else space
         self.action_space = Discrete((slots * self.machines if slots else rows) + wait)
 
     def build(self, seed: int) -> DagSchedulingSimulation:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,13 @@ class Column:
     low: float
     high: float
     function: Callable[..., float]
+
+
+def one_vector(boxes: Iterable[Any]) -> Box:
+    """The space of what these boxes hold, row by row and box after box."""
+    boxes = list(boxes)
+    low, high = (np.concatenate([getattr(box, side).ravel() for box in boxes]) for side in ("low", "high"))
+    return Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
 
 
 Fill = Callable[[Any, NDArray[np.float32]], None]

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 
 from clustersim.control import Decision
 from clustersim.envs.base import CostedSimulation
+from clustersim.envs.encoding import one_vector
 
 Mask = NDArray[np.int8]
 """1 for a legal action, shape (actions,); the type that `Discrete.sample` asks for."""
@@ -215,9 +216,7 @@ def agent_space(game: Game, agent: str, flat: bool) -> Space[Any]:
 
 def flat_space(*spaces: Space[Any]) -> Box:
     """Boxes and Dicts of Boxes as one vector; the parts of a Dict in the order of their names, as `Dict` sorts them."""
-    boxes: list[Any] = [box for space in spaces for box in (space.values() if isinstance(space, Dict) else [space])]
-    low, high = (np.concatenate([getattr(box, side).ravel() for box in boxes]) for side in ("low", "high"))
-    return Box(low.astype(np.float32), high.astype(np.float32), dtype=np.float32)
+    return one_vector(box for space in spaces for box in (space.values() if isinstance(space, Dict) else [space]))
 
 
 def flatten(*parts: Any) -> NDArray[np.float32]:

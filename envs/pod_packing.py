@@ -7,13 +7,13 @@ from typing import Any, Literal
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Dict, Discrete
 from numpy.typing import NDArray
 
 from clustersim.baselines.kube import kube_default
 from clustersim.control import Decision
 from clustersim.envs.base import DecisionEnv
-from clustersim.envs.encoding import TableEncoder
+from clustersim.envs.encoding import TableEncoder, one_vector
 from clustersim.envs.packing_columns import NODES, PODS, ROWS_TOLD, STATE, look
 from clustersim.envs.rendering import heat_map, text_map
 from clustersim.errors import ConfigError
@@ -60,12 +60,8 @@ class PodPackingEnv(DecisionEnv):
         self._pods = TableEncoder(PODS.columns, PODS.fill, self.pod_rows)
         self._nodes = TableEncoder(NODES.columns, NODES.fill, self.node_rows)
         parts = {"pods": self._pods.space, "nodes": self._nodes.space, "state": STATE.space}
-        self.observation_space: gymnasium.Space[Any]
-        if flat:
-            low, high = (np.concatenate([getattr(p, side).ravel() for p in parts.values()]) for side in ("low", "high"))
-            self.observation_space = Box(low, high, dtype=np.float32)
-        else:
-            self.observation_space = Dict(parts)  # type: ignore[arg-type]
+        space = one_vector(parts.values()) if flat else Dict(parts)  # type: ignore[arg-type]
+        self.observation_space: gymnasium.Space[Any] = space
         self.action_space = Discrete(self.pod_rows + 1 + self.node_rows + 1)
 
     def build(self, seed: int) -> PodPackingSimulation:

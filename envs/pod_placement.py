@@ -11,14 +11,14 @@ from typing import Any, Literal
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Dict, Discrete
 from numba import njit
 from numpy.typing import NDArray
 
 from clustersim.cluster import ACCEPTED, CPU, GPU_SHARE, MEMORY, NUM_GPU
 from clustersim.control import Decision
 from clustersim.envs.base import DecisionEnv
-from clustersim.envs.encoding import Column, TableEncoder
+from clustersim.envs.encoding import Column, TableEncoder, one_vector
 from clustersim.envs.rendering import heat_map, text_map
 from clustersim.errors import ConfigError
 from clustersim.policy import Policy
@@ -252,12 +252,8 @@ class PodPlacementEnv(DecisionEnv):
         self._waits = self.scenario.mode == "replay"
         self._table = TableEncoder(NODE_COLUMNS, _fill_nodes, self.rows)
         parts = {"nodes": self._table.space, "pod": POD.space}
-        self.observation_space: gymnasium.Space[Any]
-        if flat:
-            low, high = (np.concatenate([getattr(p, side).ravel() for p in parts.values()]) for side in ("low", "high"))
-            self.observation_space = Box(low, high, dtype=np.float32)
-        else:
-            self.observation_space = Dict(parts)  # type: ignore[arg-type]
+        space = one_vector(parts.values()) if flat else Dict(parts)  # type: ignore[arg-type]
+        self.observation_space: gymnasium.Space[Any] = space
         self.action_space = Discrete(self.rows + self._waits)
 
     def build(self, seed: int) -> PodPlacementSimulation:

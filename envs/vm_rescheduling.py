@@ -7,12 +7,13 @@ from typing import Any, Literal
 
 import gymnasium
 import numpy as np
-from gymnasium.spaces import Box, Dict, Discrete
+from gymnasium.spaces import Dict, Discrete
 from numpy.typing import NDArray
 
 from clustersim.baselines.vm_place import RandomPlace
 from clustersim.control import Decision
 from clustersim.envs.base import DecisionEnv
+from clustersim.envs.encoding import one_vector
 from clustersim.envs.rendering import heat_map, text_map
 from clustersim.envs.vm_observer import FleetObserver
 from clustersim.envs.vm_sources import Lives, Source
@@ -111,12 +112,8 @@ class VmReschedulingEnv(DecisionEnv):
             )
         self._observer = FleetObserver(self.vm_rows, self.pm_rows, constants, copy)
         parts = self._observer.spaces
-        self.observation_space: gymnasium.Space[Any]
-        if flat:
-            low, high = (np.concatenate([getattr(p, side).ravel() for p in parts.values()]) for side in ("low", "high"))
-            self.observation_space = Box(low, high, dtype=np.float32)
-        else:
-            self.observation_space = Dict(parts)  # type: ignore[arg-type]
+        space = one_vector(parts.values()) if flat else Dict(parts)  # type: ignore[arg-type]
+        self.observation_space: gymnasium.Space[Any] = space
         self.action_space = Discrete(self.vm_rows + self.pm_rows)
 
     def build(self, seed: int) -> VmReschedulingSimulation:

@@ -29,7 +29,8 @@ def read_snapshot(
     clusters = document["cluster_list"].elements()
     if cluster is not None and not 0 <= cluster < len(clusters):
         raise TraceError(
-            f"{file}: there is no cluster {cluster}; the file has {len(clusters)}, numbered from 0; None takes them all"
+            f"{file}: there is no cluster {cluster}; the file has {len(clusters)}, numbered from 0; "
+            "None takes them all (--cluster all)"
         )
     chosen = [Named("", each["cluster_name"].text(), each) for each in clusters]
     chosen = chosen if cluster is None else [chosen[cluster]]
