@@ -22,6 +22,11 @@ GONE = MetricInfo("dropped_gone", "dropped: VM gone", "", "lower")
 FULL = MetricInfo("dropped_full", "dropped: target full", "", "lower")
 
 
+LEAST_BOUND = 0.01
+"""A bound under one percent of the free cores is as good as none: where a search ends without proof it is the residue
+that no placement can avoid, and ratios to that are in the thousands."""
+
+
 def with_gap(runs: pd.DataFrame) -> pd.DataFrame:
     """The runs and one metric more: how far the planned fragment rate is above the best bound of its seed and limit.
 
@@ -34,7 +39,7 @@ def with_gap(runs: pd.DataFrame) -> pd.DataFrame:
         return runs
     at = [(value_of(policy), seed) for policy, seed in wide.index]
     best = wide["bound"].groupby(pd.MultiIndex.from_tuples(at)).transform("max").to_numpy()
-    gap = wide["planned_fragment_rate"].to_numpy() / np.where(best > 0, best, np.nan) - 1
+    gap = wide["planned_fragment_rate"].to_numpy() / np.where(best > LEAST_BOUND, best, np.nan) - 1
     gap[np.abs(gap) < 1e-9] = 0.0  # rounding
     frame = wide.index.to_frame(index=False).assign(metric="gap", value=gap).dropna()
     first = runs.iloc[0]
