@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 from numba import njit
 
-from clustersim.vm_fleet import NUMA_NODES, Bools, Ints
+from clustersim.vm_fleet import NUMA_NODES, Bools, Ints, by_vm
 from clustersim.vm_plan import Move, Task
 from clustersim.vm_state import NOWHERE
 
@@ -58,20 +58,17 @@ def board_of(task: Task) -> Board:
     """The board of a task, its own to change."""
     fleet = task.snapshot
     machines, shapes = fleet.machines, fleet.shapes
-    members = [np.array(group.vms, dtype=np.int64) for group in fleet.anti_affinity]
-    of_vm = np.concatenate([np.zeros(0, dtype=np.int64), *members])
-    number = np.repeat(np.arange(len(members)), [len(vms) for vms in members]).astype(np.int64)
-    start = np.zeros(len(fleet) + 1, dtype=np.int64)
-    np.cumsum(np.bincount(of_vm, minlength=len(fleet)), out=start[1:])
-    zone = np.zeros((len(members), len(machines)), dtype=np.int64)
+    start, group_of = by_vm(fleet.anti_affinity, len(fleet))
+    zone = np.zeros((len(fleet.anti_affinity), len(machines)), dtype=np.int64)
     for g, group in enumerate(fleet.anti_affinity):
         zone[g] = np.arange(len(machines)) if group.level == "host" else machines.rack
-    inside = np.zeros((len(members), int(zone.max(initial=0)) + 1), dtype=np.int64)
-    np.add.at(inside, (number, zone[number, fleet.host[of_vm]]), 1)
+    inside = np.zeros((len(zone), int(zone.max(initial=0)) + 1), dtype=np.int64)
+    host_of = np.repeat(fleet.host, np.diff(start))
+    np.add.at(inside, (group_of, zone[group_of, host_of]), 1)
     gains = (len(shapes), len(machines), NUMA_NODES)
     board = Board(
         fleet.shape.copy(), fleet.host.copy(), fleet.numa.copy(), fleet.movable.copy(),
-        start, number[np.argsort(of_vm, kind="stable")], zone, inside,
+        start, group_of, zone, inside,
         shapes.cores, shapes.memory_mib, shapes.double, machines.active,
         fleet.free_cores.copy(), fleet.free_memory_mib.copy(),
         np.zeros(gains, dtype=np.int64), np.zeros(gains, dtype=np.int64), task.flavour_cores,

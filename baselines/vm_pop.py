@@ -14,7 +14,7 @@ import numpy as np
 from clustersim.baselines.vm_exact import Exact
 from clustersim.baselines.vm_gains import best_prefix
 from clustersim.errors import ConfigError
-from clustersim.vm_fleet import AntiAffinity, Ints, Machines, Snapshot
+from clustersim.vm_fleet import Ints, Machines, Snapshot, sets_among
 from clustersim.vm_plan import Move, MovePlan, Task
 
 
@@ -66,11 +66,6 @@ def _part(fleet: Snapshot, pms: Ints) -> tuple[Snapshot, Ints]:
     """Some of the machines with their VMs as a fleet, and which VMs they are; of sets, the members that are there."""
     machines = fleet.machines
     vms = np.flatnonzero(np.isin(fleet.host, pms))
-    number = {int(vm): i for i, vm in enumerate(vms)}
-    sets = (
-        AntiAffinity(group.level, tuple(number[vm] for vm in group.vms if vm in number))
-        for group in fleet.anti_affinity
-    )
     part = replace(
         fleet,
         machines=Machines(
@@ -87,6 +82,6 @@ def _part(fleet: Snapshot, pms: Ints) -> tuple[Snapshot, Ints]:
         movable=fleet.movable[vms],
         free_cores=fleet.free_cores[pms],
         free_memory_mib=fleet.free_memory_mib[pms],
-        anti_affinity=tuple(group for group in sets if len(group.vms) > 1),
+        anti_affinity=sets_among(fleet.anti_affinity, vms),
     )
     return part, vms

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
@@ -117,7 +117,7 @@ class Snapshot:
     @cached_property
     def sets_of_vm(self) -> dict[str, tuple[Ints, Ints]]:
         """Level -> (start (V + 1,), set): the sets of VM v are set[start[v] : start[v + 1]], numbered per level."""
-        return {level: _by_vm(self.sets(level), len(self)) for level in ("host", "rack")}
+        return {level: by_vm(self.sets(level), len(self)) for level in ("host", "rack")}
 
     def sets(self, level: str) -> list[AntiAffinity]:
         """The sets of one level, in order."""
@@ -203,7 +203,15 @@ def fragment_rate(free_cores: Ints, flavour_cores: int = FLAVOUR_CORES) -> float
     return float((free_cores % flavour_cores).sum() / free_cores.sum())
 
 
-def _by_vm(sets: Sequence[AntiAffinity], vms: int) -> tuple[Ints, Ints]:
+def sets_among(sets: Iterable[AntiAffinity], vms: Ints) -> tuple[AntiAffinity, ...]:
+    """What sets say of some of the VMs, which are numbered anew in this order; those with fewer than two are gone."""
+    number = {int(vm): i for i, vm in enumerate(vms)}
+    left = (AntiAffinity(group.level, tuple(number[vm] for vm in group.vms if vm in number)) for group in sets)
+    return tuple(group for group in left if len(group.vms) > 1)
+
+
+def by_vm(sets: Sequence[AntiAffinity], vms: int) -> tuple[Ints, Ints]:
+    """(start (vms + 1,), set): the sets of VM v are set[start[v] : start[v + 1]], by their places in `sets`."""
     members = np.array([vm for group in sets for vm in group.vms], dtype=np.int64)
     number = np.repeat(np.arange(len(sets)), [len(group.vms) for group in sets])
     order = np.argsort(members, kind="stable")

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from clustersim import vm_kernels as kernels
 from clustersim.errors import ConfigError, DoesNotFit
 from clustersim.readonly import read_only
-from clustersim.vm_fleet import FLAVOUR_CORES, NUMA_NODES, Bools, Ints, Snapshot
+from clustersim.vm_fleet import FLAVOUR_CORES, NUMA_NODES, Bools, Ints, Snapshot, sets_among
 
 NOWHERE = -1
 
@@ -267,12 +267,6 @@ class FleetState:
 
     def _frozen(self, rows: Ints) -> Snapshot:
         fleet = self.snapshot
-        at = {int(row): place for place, row in enumerate(rows)}
-        sets = tuple(
-            type(group)(group.level, members)
-            for group in fleet.anti_affinity
-            if len(members := tuple(at[vm] for vm in group.vms if vm in at)) > 1
-        )
         return Snapshot(
             fleet.name,
             fleet.machines,
@@ -284,7 +278,7 @@ class FleetState:
             self._movable[rows],
             self._free_cores.copy(),
             self._free_memory.copy(),
-            sets,
+            sets_among(fleet.anti_affinity, rows),
             overlaps="keep",
         )
 

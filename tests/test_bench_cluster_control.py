@@ -579,4 +579,4 @@ def test_the_grid_of_a_zone_says_what_the_energy_emits() -> None:
     # Midnight of 1 January 2024 in Germany: a windy night.
     assert 0.1 * usual["carbon_g"] < there["carbon_g"] < 0.7 * usual["carbon_g"]
     with pytest.raises(TraceError, match="there is no XX_2024_hourly"):
-        ControlBench(carbon_zone="XX").scenario  # noqa: B018
+        ControlBench(carbon_zone="XX").scenario  # noqa: B018  (looking at it reads the zone)

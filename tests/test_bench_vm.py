@@ -153,6 +153,7 @@ def test_a_folder_grows_by_limits_and_policies_and_plays_nothing_twice(tmp_path:
 
 def test_what_a_planner_says_of_its_plan_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     plan = MovePlan((), 0.25, {"build_s": 1.5, "unordered": math.nan})
+    # The type says that nobody writes to it; monkeypatch does, and takes it back.
     monkeypatch.setitem(VM_PLANNERS, "told", lambda _budget_s: lambda _task, _rng: plan)  # type: ignore[index]
     metrics = small().play("told@4", 7).metrics
     assert (metrics["bound"], metrics["plan_build_s"]) == (0.25, 1.5)
@@ -551,6 +552,7 @@ def test_the_time_of_compiling_is_nobodys(monkeypatch: pytest.MonkeyPatch) -> No
         asked.append(len(task.snapshot.machines))
         return MovePlan(())
 
+    # The type says that nobody writes to it; monkeypatch does, and takes it back.
     monkeypatch.setitem(VM_PLANNERS, "slow-to-start", lambda _budget_s: planner)  # type: ignore[index]
     for _ in range(2):
         small().play("slow-to-start@1", 7)
@@ -617,6 +619,7 @@ def test_the_mixed_placement_takes_the_tightest_place_or_any(monkeypatch: pytest
             for k in nodes
             if (bits[pm] >> k) & 1
         }
+        # A stand-in with what a placer reads of a decision, and no more.
         pm = tightest.act(spy)  # type: ignore[arg-type]
         assert room[pm, spy.detail] == min(room.values())
         pm = anywhere.act(spy)  # type: ignore[arg-type]

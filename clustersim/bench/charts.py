@@ -59,6 +59,12 @@ def dot_plot(info: MetricInfo, summary: dict[str, Any], runs: pd.DataFrame, poli
     return styled(figure, height=110 + 38 * len(present), showlegend=False)
 
 
+Line = Sequence[float] | NDArray[np.float64]
+
+LEGEND_ABOVE = {"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"}
+"""Above the plot, where it covers no data and grows by rows on a narrow screen."""
+
+
 def line_chart(points: pd.DataFrame, policies: Sequence[str]) -> go.Figure:
     """Median over seeds with the band between the quartiles, for the points of one series."""
     names, style = short_names(policies), looks(policies)
@@ -73,17 +79,7 @@ def line_chart(points: pd.DataFrame, policies: Sequence[str]) -> go.Figure:
         look = style[policy]
         if len(lines) > 1:
             inside = ~np.isnan(median)
-            figure.add_scatter(
-                x=np.concatenate([grid[inside], grid[inside][::-1]]),
-                y=np.concatenate([high[inside], low[inside][::-1]]),
-                fill="toself",
-                fillcolor=look.translucent(0.18),
-                line={"width": 0},
-                mode="lines",
-                hoverinfo="skip",
-                legendgroup=policy,
-                showlegend=False,
-            )
+            _add_band(figure, policy, look.translucent(0.18), grid[inside], low[inside], high[inside])
         figure.add_scatter(
             x=grid,
             y=median,
@@ -94,8 +90,7 @@ def line_chart(points: pd.DataFrame, policies: Sequence[str]) -> go.Figure:
         )
     figure.update_xaxes(title=points["x_label"].iloc[0], automargin=True)
     figure.update_yaxes(title=points["y_label"].iloc[0], automargin=True)
-    # Above the plot, where it covers no data and grows by rows on a narrow screen.
-    figure.update_layout(legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"})
+    figure.update_layout(legend=LEGEND_ABOVE)
     return styled(figure, height=420 + 8 * len(policies), showlegend=True)
 
 
@@ -113,17 +108,8 @@ def interval_chart(
         ]
         x, look = [value for value, _, _ in points], style[policy]
         if points and all(low is not None for _, _, (low, _) in points):
-            figure.add_scatter(
-                x=x + x[::-1],
-                y=[high for _, _, (_, high) in points] + [low for _, _, (low, _) in points[::-1]],
-                fill="toself",
-                fillcolor=look.translucent(0.15),
-                line={"width": 0},
-                mode="lines",
-                hoverinfo="skip",
-                legendgroup=policy,
-                showlegend=False,
-            )
+            low, high = zip(*(ends for _, _, ends in points), strict=True)
+            _add_band(figure, policy, look.translucent(0.15), x, low, high)
         figure.add_scatter(
             x=x,
             y=[mean for _, mean, _ in points],
@@ -133,8 +119,23 @@ def interval_chart(
             name=names[policy],
             legendgroup=policy,
         )
-    figure.update_layout(legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"})
+    figure.update_layout(legend=LEGEND_ABOVE)
     return styled(figure, height=440 + 8 * len(lines), showlegend=True)
+
+
+def _add_band(figure: go.Figure, policy: str, colour: str, x: Line, low: Line, high: Line) -> None:
+    """An area between two lines, shown and hidden with its policy."""
+    figure.add_scatter(
+        x=np.concatenate([x, x[::-1]]),
+        y=np.concatenate([high, low[::-1]]),
+        fill="toself",
+        fillcolor=colour,
+        line={"width": 0},
+        mode="lines",
+        hoverinfo="skip",
+        legendgroup=policy,
+        showlegend=False,
+    )
 
 
 def quartiles_on_common_grid(

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import resource
 import time
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass, fields
 from functools import partial
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 import simpy
@@ -236,31 +237,29 @@ def _picks_per_s(fleet: Snapshot, mnl: int, seconds: float) -> float:
 
 
 def _vm_steps_per_s(fleet: Snapshot, mnl: int, seconds: float, copy: bool = True) -> float:
-    env = VmReschedulingEnv([fleet], mnl=mnl, copy=copy)
-    rng = np.random.default_rng(0)
-    steps, seed = 0, 0
-    start_s = time.perf_counter()
-    while steps == 0 or time.perf_counter() - start_s < seconds:
-        env.reset(seed=seed)
-        over = False
-        while not over:
-            _, _, over, _, _ = env.step(random_legal(env.action_masks(), rng.random()))
-            steps += 1
-        seed += 1
-    return steps / (time.perf_counter() - start_s)
+    env, rng = VmReschedulingEnv([fleet], mnl=mnl, copy=copy), np.random.default_rng(0)
+    return _steps_and_resets_per_s(env, lambda: random_legal(env.action_masks(), rng.random()), seconds)
 
 
 def _migrations_per_s(fleet: Snapshot, mnl: int, seconds: float) -> float:
-    env = JointAction(VmReschedulingEnv([fleet], mnl=mnl))
-    rng = np.random.default_rng(0)
+    env, rng = JointAction(VmReschedulingEnv([fleet], mnl=mnl)), np.random.default_rng(0)
+
+    def pick() -> tuple[int, int]:
+        vm = random_legal(env.vm_mask(), rng.random())
+        return vm, random_legal(env.pm_mask(vm), rng.random())
+
+    return _steps_and_resets_per_s(env, pick, seconds)
+
+
+def _steps_and_resets_per_s(env: DecisionEnv | JointAction, pick: Callable[[], Any], seconds: float) -> float:
+    """Steps of whole episodes per second, the time of resets included."""
     steps, seed = 0, 0
     start_s = time.perf_counter()
     while steps == 0 or time.perf_counter() - start_s < seconds:
         env.reset(seed=seed)
         over = False
         while not over:
-            vm = random_legal(env.vm_mask(), rng.random())
-            _, _, over, _, _ = env.step((vm, random_legal(env.pm_mask(vm), rng.random())))
+            _, _, over, _, _ = env.step(pick())
             steps += 1
         seed += 1
     return steps / (time.perf_counter() - start_s)

@@ -7,7 +7,7 @@ from typing import Any
 
 import plotly.graph_objects as go
 
-from clustersim.bench.charts import interval_chart, styled
+from clustersim.bench.charts import LEGEND_ABOVE, interval_chart, styled
 from clustersim.bench.comparison import short_names
 from clustersim.bench.palette import looks
 from clustersim.bench.vm_axes import AXES
@@ -87,7 +87,7 @@ def seconds_chart(summary: dict[str, Any]) -> go.Figure:
         )
     figure.update_xaxes(title="planning per call [s]", type="log", automargin=True)
     figure.update_yaxes(title=FRAGMENT_RATE.axis_label, automargin=True)
-    figure.update_layout(legend={"orientation": "h", "x": 0, "xanchor": "left", "y": 1.02, "yanchor": "bottom"})
+    figure.update_layout(legend=LEGEND_ABOVE)
     return styled(figure, height=440 + 8 * len(names), showlegend=True)
 
 

@@ -117,7 +117,6 @@ class VmReschedulingSimulation:
         self.log = EventLog(EVENTS)
         self.state = _begun(life, scenario.flavour_cores, scenario.landing).copy()
         snapshot, state = life.snapshot, self.state
-        self._transfers = _transfers(snapshot, scenario.migration)
         self._serial = [0] * state.rows
         self._empty_rows = list(range(len(snapshot), state.rows))
         heapify(self._empty_rows)
@@ -126,12 +125,11 @@ class VmReschedulingSimulation:
         self._pick_pm = Role(PICK_PM, "rescheduler", state.machines, self.draft, self._legal_machines)
         self._place = Role(PLACE_VM, "placer", state.machines, FleetOnly(state), self._legal_places)
         self._carry_out = CarryOut(
-            self.env, state, self._transfers, self.log, self._serial, scenario.at_once, scenario.takes_time,
-            self._changed, self._carried_out,
+            self.env, state, _transfers(snapshot, scenario.migration), self.log, self._serial, scenario.at_once,
+            scenario.takes_time, self._changed, self._carried_out,
         )  # fmt: skip
         self._busy = False
         self._called_at = 0.0
-        self._drafted_for: list[Tenant] = []
         self.calls = 0
         self.skipped_calls = 0
         self.planned_moves = 0
@@ -165,7 +163,6 @@ class VmReschedulingSimulation:
         state = self.state
         self.draft.restart(state.copy(), min(self.scenario.mnl, int((state.host >= 0).sum())))
         self._serial_at_call = self._serial.copy()
-        self._fragments_at_call = state.fragments
         self._called_at = time.perf_counter()
         self._ask_for_vm()
 
